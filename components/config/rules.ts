@@ -1,0 +1,113 @@
+import { isMap } from "./check";
+import type { Problems } from "./problems";
+import { nodeSchema } from "./schema";
+import type { NodeConfig, PkiConfig, ReleaseConfig } from "./types";
+
+/** Rules that span nodes. Works on raw nodes, so that a wrong one does not hide another. */
+export function checkNodes(raw: readonly unknown[], problems: Problems): void {
+  if (raw.length === 0) {
+    problems.add(
+      ["nodes"],
+      "there is no node; write at least one such as {name: etcd01, address: 192.168.1.83}",
+    );
+  }
+  for (const field of ["name", "address"] as const) {
+    const firstWith = new Map<string, number>();
+    raw.forEach((node, index) => {
+      const value = isMap(node) ? nodeSchema.shape[field].safeParse(node[field]).data : undefined;
+      if (value === undefined) {
+        return;
+      }
+      const first = firstWith.get(field === "address" ? canonicalAddress(value) : value);
+      const path = ["nodes", index, field];
+      if (first !== undefined) {
+        problems.add(
+          path,
+          `${problems.show(path, value)} is the ${field} of nodes[${first}] too; every node needs its own`,
+        );
+        return;
+      }
+      firstWith.set(field === "address" ? canonicalAddress(value) : value, index);
+      if (value === "localhost") {
+        problems.add(path, `"localhost" is every machine's name for itself; write another name`);
+      }
+    });
+  }
+}
+
+/** One spelling for each IPv6 address. */
+function canonicalAddress(address: string): string {
+  return address.includes(":") ? new URL(`http://[${address}]`).hostname : address;
+}
+
+/** At least one machine must be left to take the lost ones out. */
+export function checkLost(nodes: readonly NodeConfig[], problems: Problems): void {
+  if (nodes.length > 0 && nodes.every((node) => node.lost)) {
+    problems.add(
+      ["nodes"],
+      `all ${nodes.length} nodes are lost; leave out "lost: true" where the machine still exists`,
+    );
+  }
+}
+
+/** Warnings about the number of members, with the arithmetic behind them. */
+export function sizeWarnings(members: number): string[] {
+  const quorum = Math.floor(members / 2) + 1;
+  const survives = members - quorum;
+  if (members === 1) {
+    return ["etcd:nodes: 1 member survives no failure; 3 members survive 1"];
+  }
+  const warnings: string[] = [];
+  if (members > 0 && members % 2 === 0) {
+    const fewer = members - 1;
+    warnings.push(
+      `etcd:nodes: ${members} members need ${quorum} for a quorum and survive ${survives} ` +
+        `${survives === 1 ? "failure" : "failures"}, no more than ${fewer} ` +
+        `${fewer === 1 ? "member does" : "members do"}; use an odd number`,
+    );
+  }
+  if (members > 7) {
+    warnings.push(
+      `etcd:nodes: with ${members} members every write waits for ${quorum}; ` +
+        "7 members survive 3 failures and are the most that the etcd project advises",
+    );
+  }
+  return warnings;
+}
+
+/** Times that must stand in order; fields that are wrong by themselves are left out. */
+export function checkPki(pki: PkiConfig, wrong: ReadonlySet<string>, problems: Problems): void {
+  const order = [
+    ["renewalHours", "validityHours", "a new certificate would be due for renewal at once"],
+    ["warnHours", "validityHours", "every preview would warn"],
+    ["validityHours", "caValidityHours", "certificates would outlive their CA"],
+  ] as const;
+  for (const [smaller, larger, reason] of order) {
+    if (wrong.has(smaller) || wrong.has(larger)) {
+      continue;
+    }
+    const fits =
+      smaller === "validityHours" ? pki[smaller] <= pki[larger] : pki[smaller] < pki[larger];
+    if (!fits) {
+      const path = ["pki", smaller];
+      const bound = smaller === "validityHours" ? "at most" : "less than";
+      const limit = problems.show(["pki", larger], pki[larger]);
+      problems.add(
+        path,
+        `${problems.show(path, pki[smaller])} must be ${bound} ${larger}, which is ${limit}; ${reason}`,
+      );
+    }
+  }
+}
+
+/** A digest from the same unprotected place as the tarball protects against accidents only. */
+export function releaseWarnings(release: ReleaseConfig): string[] {
+  const pinned = Object.keys(release.sha256).length > 0;
+  if (pinned || release.downloadUrl.startsWith("https:")) {
+    return [];
+  }
+  return [
+    "etcd:downloadUrl: plain http, and the digest comes from the same place; " +
+      "write etcd:sha256 to notice a release that was tampered with",
+  ];
+}

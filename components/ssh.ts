@@ -1,0 +1,277 @@
+import { readFileSync, statSync } from "node:fs";
+import type { z } from "zod";
+import type { Checked } from "./config/check";
+import type { Path, Problems } from "./config/problems";
+import type { nodeSchema, sshSchema } from "./config/schema";
+import { findHostKey, type KnownHosts, parseKnownHosts } from "./known-hosts";
+import { expand, readPrivateKey, reasonOf, type Surroundings } from "./private-key";
+
+export type { Surroundings } from "./private-key";
+
+/** How a machine on the way to a node is reached and logged in to. */
+export interface Endpoint {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  /** The text of the key file: secret. */
+  readonly privateKey?: string;
+  /** Absolute path of the file that `privateKey` was read from. */
+  readonly privateKeyFile?: string;
+  /** Socket of a running SSH agent. */
+  readonly agentSocket?: string;
+  /** Public host key as `TYPE BASE64`; absent only when the configuration says so in words. */
+  readonly hostKey?: string;
+}
+
+/** Everything needed to run commands on one node. */
+export interface Connection extends Endpoint {
+  /** Commands must go through sudo. */
+  readonly sudo: boolean;
+  readonly bastion?: Endpoint;
+}
+
+export interface Connections {
+  readonly connections: ReadonlyMap<string, Connection>;
+  readonly warnings: readonly string[];
+}
+
+type Ssh = z.output<typeof sshSchema>;
+type Node = z.output<typeof nodeSchema>;
+type Login = Pick<Endpoint, "privateKey" | "privateKeyFile" | "agentSocket">;
+
+/**
+ * Turns the configuration of SSH into one connection for each node that is not lost, reading
+ * key files and host keys on the way. Whatever is missing is reported as a problem.
+ */
+export function resolveConnections(
+  nodes: readonly Checked<Node>[],
+  ssh: Checked<Ssh>,
+  surroundings: Surroundings,
+  problems: Problems,
+): Connections {
+  if (ssh.data === undefined) {
+    return { connections: new Map(), warnings: [] };
+  }
+  const resolver = new Resolver(ssh.data, ssh.wrong, surroundings, problems);
+  resolver.checkHostKeyNames(nodes.flatMap(({ data }) => (data === undefined ? [] : [data])));
+  const connections = new Map<string, Connection>();
+  nodes.forEach(({ data, wrong }, index) => {
+    if (data !== undefined && !data.lost && !wrong.has("ssh")) {
+      connections.set(data.name, resolver.connect(data, index));
+    }
+  });
+  return { connections, warnings: resolver.warnings() };
+}
+
+class Resolver {
+  readonly #ssh: Ssh;
+  readonly #wrong: ReadonlySet<string>;
+  readonly #surroundings: Surroundings;
+  readonly #problems: Problems;
+  readonly #unverified: string[] = [];
+  /** What was read or resolved once is not read, or complained about, again. */
+  readonly #logins = new Map<string, Login>();
+  #known: KnownHosts | "unreadable" | undefined;
+  #bastion: Endpoint | undefined;
+
+  constructor(
+    ssh: Ssh,
+    wrong: ReadonlySet<string>,
+    surroundings: Surroundings,
+    problems: Problems,
+  ) {
+    this.#ssh = ssh;
+    this.#wrong = wrong;
+    this.#surroundings = surroundings;
+    this.#problems = problems;
+  }
+
+  connect(node: Node, index: number): Connection {
+    const user = node.ssh.user ?? this.#ssh.user;
+    const port = node.ssh.port ?? this.#ssh.port;
+    const own = ["nodes", index, "ssh", "privateKeyFile"];
+    const hostKey =
+      node.ssh.hostKey ??
+      this.#ssh.hostKeys[node.name] ??
+      this.#ssh.hostKeys[node.address] ??
+      this.#lookUp([node.address, node.name], port, node.name);
+    const bastion = this.#throughBastion();
+    return {
+      host: node.address,
+      port,
+      user,
+      ...this.#login(node.ssh.privateKeyFile, own),
+      ...(hostKey === undefined ? {} : { hostKey }),
+      sudo: this.#ssh.sudo ?? user !== "root",
+      ...(bastion === undefined ? {} : { bastion }),
+    };
+  }
+
+  /** A key for a host that does not exist is a typing mistake, and the right host has none. */
+  checkHostKeyNames(nodes: readonly Node[]): void {
+    const known = nodes.flatMap((node) => [node.name, node.address]);
+    if (this.#ssh.bastion !== undefined) {
+      known.push(this.#ssh.bastion.host);
+    }
+    for (const name of Object.keys(this.#ssh.hostKeys).filter((key) => !known.includes(key))) {
+      this.#problems.add(
+        ["ssh", "hostKeys", name],
+        `no node has this name or address; known are ${known.join(", ")}`,
+      );
+    }
+  }
+
+  warnings(): string[] {
+    return this.#unverified.length === 0
+      ? []
+      : [
+          `etcd:ssh.insecureIgnoreHostKeys: the host key of ${this.#unverified.join(", ")} is not ` +
+            "known and not checked; whoever answers at the address receives the private keys",
+        ];
+  }
+
+  #throughBastion(): Endpoint | undefined {
+    const bastion = this.#ssh.bastion;
+    if (bastion === undefined || this.#bastion !== undefined) {
+      return this.#bastion;
+    }
+    const hostKey =
+      bastion.hostKey ??
+      this.#ssh.hostKeys[bastion.host] ??
+      this.#lookUp([bastion.host], bastion.port, bastion.host, ["ssh", "bastion", "hostKey"]);
+    this.#bastion = {
+      host: bastion.host,
+      port: bastion.port,
+      user: bastion.user ?? this.#ssh.user,
+      ...this.#login(bastion.privateKeyFile, ["ssh", "bastion", "privateKeyFile"]),
+      ...(hostKey === undefined ? {} : { hostKey }),
+    };
+    return this.#bastion;
+  }
+
+  /** The key file that is asked for, or the one for all, or the operator's own, or the agent. */
+  #login(own: string | undefined, ownPath: Path): Login {
+    const path = own === undefined ? ["ssh", "privateKeyFile"] : ownPath;
+    const file = own ?? this.#ssh.privateKeyFile;
+    const id = file ?? "";
+    const before = this.#logins.get(id);
+    if (before !== undefined) {
+      return before;
+    }
+    const agent = this.#ssh.agent ? this.#agent() : {};
+    const login = file === undefined ? this.#defaultLogin(agent) : this.#read(file, path, agent);
+    this.#logins.set(id, login);
+    return login;
+  }
+
+  #read(file: string, path: Path, agent: Login): Login {
+    const found = readPrivateKey(expand(file, this.#surroundings));
+    if (found.kind === "key") {
+      return { ...agent, privateKey: found.text, privateKeyFile: found.file };
+    }
+    const reasons = {
+      absent: "does not exist; make a key with ssh-keygen -t ed25519 or name another file",
+      passphrase: `has a passphrase; run ssh-add ${file} and write etcd:ssh.agent: true instead`,
+    };
+    const reason = found.kind === "unusable" ? found.reason : reasons[found.kind];
+    this.#problems.add(path, `${this.#problems.show(path, file)} ${reason}`);
+    return agent;
+  }
+
+  #defaultLogin(agent: Login): Login {
+    if (this.#ssh.agent || this.#wrong.has("privateKeyFile") || this.#wrong.has("agent")) {
+      return agent;
+    }
+    let locked: string | undefined;
+    for (const file of ["~/.ssh/id_ed25519", "~/.ssh/id_rsa"]) {
+      const found = readPrivateKey(expand(file, this.#surroundings));
+      if (found.kind === "key") {
+        return { privateKey: found.text, privateKeyFile: found.file };
+      }
+      if (found.kind === "unusable") {
+        this.#problems.add(["ssh", "privateKeyFile"], `the default ${file} ${found.reason}`);
+        return {};
+      }
+      locked ??= found.kind === "passphrase" ? file : undefined;
+    }
+    if (this.#surroundings.agentSocket !== undefined) {
+      return this.#agent();
+    }
+    this.#problems.add(
+      ["ssh", "privateKeyFile"],
+      locked === undefined
+        ? "missing, and there is no ~/.ssh/id_ed25519, no ~/.ssh/id_rsa and no SSH agent; name a key file"
+        : `missing, and the default ${locked} has a passphrase; run ssh-agent and ssh-add ${locked}`,
+    );
+    return {};
+  }
+
+  #agent(): Login {
+    const socket = this.#surroundings.agentSocket;
+    if (socket === undefined) {
+      this.#problems.add(
+        ["ssh", "agent"],
+        "true, but SSH_AUTH_SOCK is not set; start an agent with eval $(ssh-agent) and ssh-add",
+      );
+      return {};
+    }
+    try {
+      if (statSync(socket).isSocket()) {
+        return { agentSocket: socket };
+      }
+    } catch {
+      // Falls through to the report below: a missing socket is as useless as a plain file.
+    }
+    this.#problems.add(
+      ["ssh", "agent"],
+      `SSH_AUTH_SOCK names ${JSON.stringify(socket)}, where no agent listens; start one with eval $(ssh-agent)`,
+    );
+    return {};
+  }
+
+  #lookUp(
+    names: readonly string[],
+    port: number,
+    called: string,
+    path: Path = ["ssh", "hostKeys", called],
+  ): string | undefined {
+    const known = this.#knownHosts();
+    const found = known === "unreadable" ? undefined : findHostKey(known, names, port);
+    if (found !== undefined && "key" in found) {
+      return found.key;
+    }
+    const givenWrongly = ["hostKeys", "knownHostsFile", "insecureIgnoreHostKeys", "bastion"];
+    if (found === undefined && this.#ssh.insecureIgnoreHostKeys) {
+      this.#unverified.push(called);
+    } else if (!givenWrongly.some((field) => this.#wrong.has(field))) {
+      const file = this.#ssh.knownHostsFile;
+      const scan = `ssh-keyscan -t ed25519 ${port === 22 ? "" : `-p ${port} `}${names[0]} >> ${file}`;
+      const state = {
+        unreadable: `${file} cannot be read`,
+        revoked: `the key of ${names[0]} in ${file} is revoked`,
+        rsa: `${file} has only an RSA key of ${names[0]}, which cannot be verified`,
+        none: `${file} has no key of ${names[0]}`,
+      }[known === "unreadable" ? known : (found?.unusable ?? "none")];
+      this.#problems.add(
+        path,
+        `missing, and ${state}; write the key here, or run ${scan} and compare the fingerprint`,
+      );
+    }
+    return undefined;
+  }
+
+  #knownHosts(): KnownHosts | "unreadable" {
+    this.#known ??= this.#readKnownHosts();
+    return this.#known;
+  }
+
+  #readKnownHosts(): KnownHosts | "unreadable" {
+    try {
+      return parseKnownHosts(
+        readFileSync(expand(this.#ssh.knownHostsFile, this.#surroundings), "utf8"),
+      );
+    } catch (error) {
+      return reasonOf(error) === "ENOENT" ? [] : "unreadable";
+    }
+  }
+}
