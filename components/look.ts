@@ -1,0 +1,42 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { ClusterConfig } from "./config";
+import { hostValues } from "./node";
+import { lookAtHosts, type ProbeTarget } from "./probe";
+import { judge, unseen, type Verdict } from "./survey";
+
+/**
+ * Looks at the hosts before any resource is registered and says what was found: warnings as log
+ * lines, anything that forbids to go on as one error.
+ *
+ * @throws pulumi.RunError with all findings of all hosts; nothing was touched then.
+ */
+export async function surveyHosts(config: ClusterConfig): Promise<ReadonlyMap<string, Verdict>> {
+  for (const warning of config.warnings) {
+    await pulumi.log.warn(warning);
+  }
+  const now = new Date();
+  if (!config.drift) {
+    return unseen(config.connections.keys(), now);
+  }
+  const targets = new Map(
+    config.nodes.flatMap((node): [string, ProbeTarget][] => {
+      const connection = config.connections.get(node.name);
+      return connection === undefined
+        ? []
+        : [[node.name, { connection, values: hostValues(config, node) }]];
+    }),
+  );
+  const survey = judge(await lookAtHosts(targets, config.host.maximumClockSkew), now);
+  for (const warning of survey.warnings) {
+    await pulumi.log.warn(warning);
+  }
+  if (survey.findings.length > 0) {
+    throw new pulumi.RunError(
+      [
+        `the hosts are not ready, nothing was changed:`,
+        ...survey.findings.map((finding) => `  - ${finding}`),
+      ].join("\n"),
+    );
+  }
+  return survey.verdicts;
+}

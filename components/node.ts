@@ -1,0 +1,164 @@
+import { createHash } from "node:crypto";
+import type { remote } from "@pulumi/command";
+import * as pulumi from "@pulumi/pulumi";
+import type { ClusterConfig, NodeConfig } from "./config";
+import { type Certificate, type CertificateAuthority, nodeCertificate } from "./pki";
+import type { Connection } from "./ssh";
+import { step } from "./step";
+import type { StepName, Verdict } from "./survey";
+import { renderEnvironment, renderUnit } from "./unit";
+
+export interface NodeArgs {
+  readonly config: ClusterConfig;
+  readonly node: NodeConfig;
+  readonly connection: Connection;
+  readonly authority: CertificateAuthority;
+  readonly client: Certificate;
+  readonly token: pulumi.Input<string>;
+  /** What the look at this host found. */
+  readonly verdict: Verdict;
+  /** The member's step of the node before: members start, restart and leave one at a time. */
+  readonly after?: pulumi.Resource;
+}
+
+/** One machine of the cluster, from preflight to running member. */
+export class EtcdNode extends pulumi.ComponentResource {
+  readonly nodeName: string;
+  readonly member: remote.Command;
+  /** Changes whenever the member's step has something to do. */
+  readonly work: pulumi.Output<string>;
+  readonly #args: NodeArgs;
+
+  constructor(args: NodeArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("etcd:index:Node", args.node.name, {}, opts);
+    this.nodeName = args.node.name;
+    this.#args = args;
+    const { config, node, client, authority } = args;
+    const certificates = {
+      server: nodeCertificate(node, "server", authority, config.pki, { parent: this }),
+      peer: nodeCertificate(node, "peer", authority, config.pki, { parent: this }),
+    };
+    const unit = renderUnit(config);
+    const environment = renderEnvironment(node);
+
+    const host = this.#step("host", hostValues(config, node), []);
+    const binaries = this.#step(
+      "binaries",
+      {
+        NODE: node.name,
+        VERSION: config.release.version,
+        DOWNLOAD_URL: config.release.downloadUrl,
+        SHA256_AMD64: config.release.sha256.amd64 ?? "",
+        SHA256_ARM64: config.release.sha256.arm64 ?? "",
+      },
+      // The preflight of this host comes first; the download itself needs nothing from it.
+      [host],
+    );
+    const files = this.#step(
+      "files",
+      {
+        NODE: node.name,
+        PKI: config.pki.directory,
+        CA_PEM: pem(authority.certificate),
+        CLIENT_PEM: pem(client.certificate),
+        CLIENT_KEY: pem(client.privateKey),
+        SERVER_PEM: pem(certificates.server.certificate),
+        SERVER_KEY: pem(certificates.server.privateKey),
+        PEER_PEM: pem(certificates.peer.certificate),
+        PEER_KEY: pem(certificates.peer.privateKey),
+        ENVIRONMENT: environment,
+        UNIT_TEXT: unit,
+      },
+      [host],
+    );
+    // What etcd cannot reload. Public material only: a change shows in the preview as a change.
+    const loaded = authority.certificate.apply((ca) =>
+      sha256([unit, environment, ca, config.release.version].join("\n")),
+    );
+    this.work = pulumi.interpolate`${args.verdict.revisions.member} ${loaded}`;
+    this.member = this.#step(
+      "member",
+      {
+        NODE: node.name,
+        ADDRESS: node.address,
+        VERSION: config.release.version,
+        PKI: config.pki.directory,
+        TOKEN: args.token,
+        SNAPSHOT: yesNo(config.destroy.snapshot),
+        LOADED: loaded,
+      },
+      [host, binaries, files, ...(args.after === undefined ? [] : [args.after])],
+    );
+    this.registerOutputs({});
+  }
+
+  /**
+   * The gate, seen from this node. Runs after every member's step and again when one of them had
+   * something to do.
+   *
+   * @param work of all nodes.
+   */
+  health(work: pulumi.Input<string>, members: pulumi.Resource[]): remote.Command {
+    const { config, node } = this.#args;
+    return this.#step(
+      "health",
+      {
+        NODE: node.name,
+        PKI: config.pki.directory,
+        VERSION: config.release.version,
+        WORK: work,
+      },
+      members,
+    );
+  }
+
+  #step(
+    script: StepName,
+    values: Record<string, pulumi.Input<string>>,
+    dependsOn: pulumi.Resource[],
+  ): remote.Command {
+    const { connection, node, verdict } = this.#args;
+    return step(
+      `${node.name}-${script}`,
+      {
+        connection,
+        script,
+        values,
+        revision: verdict.revisions[script],
+        keepRevision: !verdict.seen,
+      },
+      { parent: this, dependsOn },
+    );
+  }
+}
+
+/** What the host step and the probe need to know; both look at the same things. */
+export function hostValues(config: ClusterConfig, node: NodeConfig): Record<string, string> {
+  return {
+    NODE: node.name,
+    ADDRESS: node.address,
+    NODES: config.nodes
+      .filter(({ lost }) => !lost)
+      .map(({ name, address }) => `${name} ${address}`)
+      .join("\n"),
+    UPGRADE: yesNo(config.host.upgrade),
+    MANAGE_HOSTS: yesNo(config.host.manageHosts),
+    FIREWALL: yesNo(config.host.firewall),
+    CLIENT_NETWORKS: config.host.clientNetworks.join("\n"),
+    MINIMUM_MEMORY: String(config.host.minimumMemory),
+    MINIMUM_DISK: String(config.host.minimumDisk),
+  };
+}
+
+function yesNo(value: boolean): string {
+  return value ? "yes" : "no";
+}
+
+/** The scripts write a final newline themselves. */
+function pem(text: pulumi.Output<string>): pulumi.Output<string> {
+  return text.apply((value) => value.trimEnd());
+}
+
+function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}

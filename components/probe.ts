@@ -1,0 +1,259 @@
+import { spawn } from "node:child_process";
+import { assemble, quote } from "./shell";
+import type { Connection, Endpoint } from "./ssh";
+import type { StepName } from "./survey";
+
+/** A host that has not answered by then is given up. */
+const CONNECT_SECONDS = 5;
+const PROBE_SECONDS = 20;
+
+/** What a step's receipt on the host says and where the host differs from it. */
+export interface Receipt {
+  readonly revision: string;
+  /** In words, one each. */
+  readonly drift: readonly string[];
+}
+
+export interface Finding {
+  readonly text: string;
+  /** Name of the neighbour that it is about, if any. */
+  readonly about?: string;
+}
+
+/** What one look at a host showed. */
+export type Look =
+  | {
+      readonly seen: true;
+      /** A member on this host was ready in a cluster once. */
+      readonly formed: boolean;
+      readonly findings: readonly Finding[];
+      readonly receipts: ReadonlyMap<StepName, Receipt>;
+      /** What is wrong with the unit, in words. */
+      readonly unit: readonly string[];
+    }
+  | {
+      readonly seen: false;
+      /** The host key was not the expected one: never merely a warning. */
+      readonly distrusted: boolean;
+      readonly reason: string;
+    };
+
+export interface ProbeTarget {
+  readonly connection: Connection;
+  /** Values of the probe's script. */
+  readonly values: Readonly<Record<string, string>>;
+}
+
+/**
+ * Looks at all hosts at once, one read-only SSH session each. Never fails: a host that cannot be
+ * looked at is reported as such.
+ *
+ * @param maximumClockSkew seconds.
+ */
+export async function lookAtHosts(
+  targets: ReadonlyMap<string, ProbeTarget>,
+  maximumClockSkew: number,
+): Promise<ReadonlyMap<string, Look>> {
+  return new Map(
+    await Promise.all(
+      [...targets].map(
+        async ([name, target]): Promise<[string, Look]> => [
+          name,
+          await lookAt(target, maximumClockSkew),
+        ],
+      ),
+    ),
+  );
+}
+
+async function lookAt(target: ProbeTarget, maximumClockSkew: number): Promise<Look> {
+  const { connection } = target;
+  const shell = connection.sudo ? "sudo -n bash -s -- probe" : "bash -s -- probe";
+  const started = Date.now();
+  const answer = await run(
+    "ssh",
+    [...sshOptions(connection), "-T", destination(connection), shell],
+    assemble("probe", target.values),
+  );
+  if (answer.code !== 0) {
+    return {
+      seen: false,
+      distrusted: answer.stderr.includes("Host key verification failed"),
+      reason: explain(connection, answer),
+    };
+  }
+  return read(answer.stdout, { started, ended: answer.firstByte }, maximumClockSkew);
+}
+
+/** Turns the probe's lines into a look. Exported for its tests. */
+export function read(
+  output: string,
+  local: { readonly started: number; readonly ended: number },
+  maximumClockSkew: number,
+): Look {
+  const findings: Finding[] = [];
+  const receipts = new Map<StepName, { revision: string; drift: string[] }>();
+  const unit: string[] = [];
+  let formed = false;
+  for (const line of output.split("\n")) {
+    const [word, rest] = cut(line);
+    if (word === "formed") {
+      formed = true;
+    } else if (word === "clock") {
+      findings.push(...clockFindings(Number(rest), local, maximumClockSkew));
+    } else if (word === "finding") {
+      const about = /^unreachable (\S+): (.*)$/.exec(rest);
+      findings.push(
+        about?.[1] === undefined || about[2] === undefined
+          ? { text: rest }
+          : { text: about[2], about: about[1] },
+      );
+    } else if (word === "receipt" || word === "drift") {
+      const [step, text] = cut(rest);
+      if (isStep(step)) {
+        if (word === "receipt") {
+          receipts.set(step, { revision: text, drift: [] });
+        } else {
+          receipts.get(step)?.drift.push(text);
+        }
+      }
+    } else if (word === "unit") {
+      const [active, enabled] = cut(rest);
+      if (active !== "active") {
+        unit.push(`etcd.service is ${active}`);
+      }
+      if (enabled !== "enabled") {
+        unit.push(`etcd.service is ${enabled === "" ? "missing" : enabled}`);
+      }
+    }
+  }
+  return { seen: true, formed, findings, receipts, unit };
+}
+
+function clockFindings(
+  remote: number,
+  local: { readonly started: number; readonly ended: number },
+  maximum: number,
+): Finding[] {
+  const behind = (local.started - remote) / 1000;
+  const ahead = (remote - local.ended) / 1000;
+  const skew = Math.max(behind, ahead);
+  if (skew <= maximum) {
+    return [];
+  }
+  const direction = behind > ahead ? "behind" : "ahead of";
+  return [
+    {
+      text: `its clock is ${skew.toFixed(1)} s ${direction} this machine's; etcd:host.maximumClockSkew allows ${maximum}: set up time synchronisation`,
+    },
+  ];
+}
+
+function isStep(word: string): word is StepName {
+  return ["host", "binaries", "files", "member"].includes(word);
+}
+
+function cut(line: string): [string, string] {
+  const space = line.indexOf(" ");
+  return space === -1 ? [line, ""] : [line.slice(0, space), line.slice(space + 1)];
+}
+
+/** Options of the OpenSSH client for one endpoint; nothing is read from the user's own files. */
+export function sshOptions(connection: Endpoint & { readonly bastion?: Endpoint }): string[] {
+  const options = [
+    "-F",
+    "/dev/null",
+    "-p",
+    String(connection.port),
+    "-o",
+    "BatchMode=yes",
+    "-o",
+    `ConnectTimeout=${CONNECT_SECONDS}`,
+    "-o",
+    "UserKnownHostsFile=/dev/null",
+    "-o",
+    "GlobalKnownHostsFile=/dev/null",
+    "-o",
+    "UpdateHostKeys=no",
+  ];
+  if (connection.hostKey === undefined) {
+    options.push("-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR");
+  } else {
+    options.push("-o", "StrictHostKeyChecking=yes");
+    options.push("-o", `KnownHostsCommand=/bin/echo %H ${connection.hostKey}`);
+    options.push("-o", `HostKeyAlgorithms=${algorithms(connection.hostKey)}`);
+  }
+  if (connection.privateKeyFile === undefined) {
+    options.push("-o", `IdentityAgent=${connection.agentSocket ?? "none"}`);
+  } else {
+    options.push("-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none");
+    options.push("-i", connection.privateKeyFile);
+  }
+  if (connection.bastion !== undefined) {
+    const bastion = connection.bastion;
+    const command = ["ssh", ...sshOptions(bastion), "-W", "[%h]:%p", destination(bastion)];
+    // ssh expands % once for the outer command line: what is meant for the inner ssh is doubled.
+    const words = command.map((word) =>
+      quote(word.startsWith("KnownHostsCommand=") ? word.replaceAll("%", "%%") : word),
+    );
+    options.push("-o", `ProxyCommand=${words.join(" ")}`);
+  }
+  return options;
+}
+
+function algorithms(hostKey: string): string {
+  const type = hostKey.split(" ")[0] ?? hostKey;
+  return type === "ssh-rsa" ? "rsa-sha2-512,rsa-sha2-256" : type;
+}
+
+function destination(endpoint: Endpoint): string {
+  return `${endpoint.user}@${endpoint.host}`;
+}
+
+interface Answer {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** When the first byte arrived, in milliseconds since the epoch. */
+  readonly firstByte: number;
+}
+
+function explain(connection: Connection, answer: Answer): string {
+  const said = answer.stderr
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
+  const where = `${connection.user}@${connection.host}:${connection.port}`;
+  if (answer.stderr.includes("Host key verification failed")) {
+    return `the host key of ${where} is not the expected one, so nothing was sent; if the host was really rebuilt, put its new key into the known_hosts file or etcd:ssh.hostKeys`;
+  }
+  return `no SSH session as ${where}: ${said.at(-1) ?? "no answer in time"}`;
+}
+
+function run(command: string, args: readonly string[], input: string): Promise<Answer> {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
+    const timer = setTimeout(() => child.kill("SIGKILL"), PROBE_SECONDS * 1000);
+    let stdout = "";
+    let stderr = "";
+    let firstByte = Number.NaN;
+    child.stdout.on("data", (chunk: Buffer) => {
+      firstByte = Number.isNaN(firstByte) ? Date.now() : firstByte;
+      stdout += chunk.toString();
+    });
+    child.stderr.on("data", (chunk: Buffer) => {
+      stderr += chunk.toString();
+    });
+    // A host that hangs up early is told apart by its exit code.
+    child.stdin.on("error", () => undefined);
+    child.stdin.end(input);
+    child.on("error", (error) => {
+      clearTimeout(timer);
+      resolve({ code: null, stdout, stderr: error.message, firstByte });
+    });
+    child.on("close", (code) => {
+      clearTimeout(timer);
+      resolve({ code, stdout, stderr, firstByte });
+    });
+  });
+}

@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# What a host can ask of the cluster: the live member list, who leads, who is healthy. Used by the steps that change it.
+
+LOCAL=https://127.0.0.1:2379
+
+# endpoints_of_others: client endpoints of the configured neighbours, one a line.
+endpoints_of_others() {
+  local name address
+  while read -r name address; do
+    if [ -n "$name" ] && [ "$name" != "$NODE" ]; then url "$address" 2379; echo; fi
+  done <"$STATE/nodes"
+}
+
+# answers ENDPOINT: does anything accept connections there? Refused or silent within a second: no.
+answers() {
+  local host=${1#https://}
+  host=${host%:*}
+  host=${host#[}
+  timeout 1 bash -c ": </dev/tcp/${host%]}/${1##*:}" 2>/dev/null
+}
+
+# reachable_others: those of the neighbours' endpoints that accept connections, comma separated; empty when none does.
+reachable_others() {
+  local endpoint found=
+  while read -r endpoint; do
+    if answers "$endpoint"; then found=${found:+$found,}$endpoint; fi
+  done < <(endpoints_of_others)
+  printf '%s' "$found"
+}
+
+# members ENDPOINTS: the live list, a line each: ID NAME PEER_URLS LEARNER STARTED. NAME is «-» where the list has none,
+# STARTED is yes or no: a member publishes its client URLs when it is up for the first time.
+# Fails when no quorum answers: the list is read through the leader.
+members() {
+  etcdctl_as_client --endpoints "$1" --command-timeout 5s member list 2>/dev/null |
+    awk -F ', ' '{ print $1, ($3 == "" ? "-" : $3), $4, $6, ($5 == "" ? "no" : "yes") }'
+}
+
+# status_field ENDPOINT FIELD: one value of the endpoint's status as etcdctl prints it with --write-out fields; IDs in hex.
+status_field() {
+  local value
+  value=$(etcdctl_as_client --endpoints "$1" --command-timeout 3s endpoint status --write-out fields 2>/dev/null |
+    sed -n "s/^\"$2\" : \"\{0,1\}\([^\"]*\)\"\{0,1\}\$/\1/p")
+  case $2 in
+    *ID | Leader) printf '%x' "$value" ;;
+    *) printf '%s' "$value" ;;
+  esac
+}
+
+# healthy ENDPOINT: a linearizable read through this member succeeds and it reports no alarm.
+healthy() {
+  etcdctl_as_client --endpoints "$1" --command-timeout 3s endpoint health >/dev/null 2>&1
+}
+
+# client_url PEER_URLS: the client endpoint of the member with these peer URLs (ports are fixed in this program).
+client_url() {
+  local first=${1%%,*}
+  printf '%s:2379' "${first%:*}"
+}
+
+# sick_others ENDPOINTS ID: peer URLs and names of voters other than ID that are not healthy, one a line.
+sick_others() {
+  local id name peers learner started
+  members "$1" | while read -r id name peers learner started; do
+    if [ "$id" = "$2" ] || [ "$learner" = true ]; then continue; fi
+    [ "$started" = yes ] && healthy "$(client_url "$peers")" || printf '%s (%s)\n' "$name" "$peers"
+  done
+}
+
+# hand_over ID: if member ID leads, another voter takes over first, so that the cluster has one short election at most.
+hand_over() {
+  local id name peers learner started
+  if [ "$(status_field "$LOCAL" Leader)" != "$1" ]; then return; fi
+  while read -r id name peers learner started; do
+    if [ "$id" = "$1" ] || [ "$learner" = true ] || [ "$started" = no ]; then continue; fi
+    if etcdctl_as_client --endpoints "$LOCAL" move-leader "$id" >/dev/null 2>&1; then
+      say "leadership handed over to $name"
+      return
+    fi
+  done < <(members "$LOCAL")
+}
+
+# retry SECONDS COMMAND...: until it succeeds; etcd refuses membership changes for five seconds after a disturbance
+# (--strict-reconfig-check). The last refusal goes to standard error.
+retry() {
+  local deadline=$((SECONDS + $1)) output
+  shift
+  until output=$("$@" 2>&1); do
+    if [ "$SECONDS" -ge "$deadline" ]; then
+      printf '%s\n' "$output" >&2
+      return 1
+    fi
+    sleep 0.25
+  done
+  printf '%s\n' "$output"
+}
+
+unit_property() { systemctl show --property "$1" --value etcd.service; }
+
+# wait_until_ready SECONDS: Type=notify turns the unit active when the member has a quorum and serves clients.
+wait_until_ready() {
+  local begin=$SECONDS restarts active
+  restarts=$(unit_property NRestarts)
+  until active=$(unit_property ActiveState) && [ "$active" = active ]; do
+    if [ "$SECONDS" -ge "$((begin + $1))" ]; then
+      fail "etcd is not ready after $1 s (unit $active); its last lines:"$'\n'"$(journal)"
+    fi
+    # Between «start --no-block» and the job's beginning the unit is still inactive.
+    if [ "$SECONDS" -ge "$((begin + 5))" ] && [ "$active" = inactive ]; then
+      fail "etcd is not running; its last lines:"$'\n'"$(journal)"
+    fi
+    if [ "$(unit_property NRestarts)" -gt "$((restarts + 1))" ]; then
+      fail "etcd does not start; its last lines:"$'\n'"$(journal)"
+    fi
+    sleep 0.1
+  done
+}

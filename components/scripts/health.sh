@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Step «health»: the gate. Waits until this host's member is ready, then says on standard output how it sees the cluster;
+# the program compares the views of all members. Takes NODE PKI VERSION.
+
+READY_SECONDS=60
+
+apply() {
+  local status alarms learners list deadline=$((SECONDS + READY_SECONDS))
+  wait_until_ready "$READY_SECONDS"
+  # A member that has just become ready publishes itself a moment later.
+  until list=$(members "$LOCAL") && [ -n "$list" ] && ! grep -q ' no$' <<<"$list"; do
+    if [ "$SECONDS" -ge "$deadline" ]; then
+      fail "not every member has started: $(awk '$5 == "no" { print $2, $3 }' <<<"$list" | paste -sd ';' -)"
+    fi
+    sleep 0.1
+  done
+  alarms=$(etcdctl_as_client --endpoints "$LOCAL" alarm list) || fail "cannot read the alarms"
+  if [ -n "$alarms" ]; then
+    fail "the cluster has an alarm: $alarms; see https://etcd.io/docs on how to clear it"
+  fi
+  learners=$(awk '$4 == "true" { print $2 }' <<<"$list")
+  if [ -n "$learners" ]; then fail "$learners is still a learner"; fi
+  status=$(etcdctl_as_client --endpoints "$LOCAL" --command-timeout 10s endpoint status --cluster --write-out fields 2>&1) ||
+    fail "cannot ask every member for its status: $status"
+  one ClusterID "cluster ID"
+  one Leader leader
+  one Version version
+  if [ "$(field Version)" != "$VERSION" ]; then fail "runs etcd $(field Version), expected $VERSION"; fi
+  printf 'cluster %x\nversion %s\n' "$(field ClusterID)" "$VERSION"
+  awk '{ print "peer", $1, $2, $3 }' <<<"$list" | sort
+}
+
+# field NAME: the values of a field of the status, one for each member, without repetition.
+field() { sed -n "s/^\"$1\" : \"\{0,1\}\([^\"]*\)\"\{0,1\}\$/\1/p" <<<"$status" | sort -u; }
+
+# one NAME WORDS: all members agree on a field of the status.
+one() {
+  if [ "$(field "$1" | wc -l)" -ne 1 ]; then fail "the members disagree about the $2: $(field "$1" | paste -sd ' ' -)"; fi
+}
+
+# Nothing was left behind, so nothing is to be taken away.
+remove() { :; }

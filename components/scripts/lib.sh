@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# Shared by every step that runs on a host: messages, atomic files, receipts.
+# Values reach a step as quoted assignments in front of this text (NODE, ADDRESS, ...), never inside it.
+set -euo pipefail
+umask 022
+export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive
+
+# What the program keeps on a host about its own doings; never etcd's data.
+export STATE=/var/lib/etcd-on-pulumi
+export DATA=/var/lib/etcd
+export RELEASES=/opt/etcd-on-pulumi
+export UNIT=/etc/systemd/system/etcd.service
+# Exists from the moment this host's member was ready in a cluster for the first time (the unit's ExecStartPost makes it).
+export FORMED=$STATE/formed
+# initial-cluster settings of a first start; the unit reads it, its ExecStartPost removes it.
+export FIRST_START=$STATE/first-start.env
+
+say() { printf '%s: %s\n' "$NODE" "$*" >&2; }
+
+fail() {
+  printf '%s: %s\n' "$NODE" "$*" >&2
+  exit 1
+}
+
+# put MODE OWNER PATH: standard input becomes PATH, by rename, and only when something differs.
+put() {
+  local temporary
+  mkdir -p "$(dirname "$3")"
+  temporary=$(mktemp "$3.XXXXXX")
+  cat >"$temporary"
+  chmod "$1" "$temporary"
+  chown "$2" "$temporary"
+  if cmp -s "$temporary" "$3" && [ ! -L "$3" ]; then
+    chmod "$1" "$3"
+    chown "$2" "$3"
+    rm -f "$temporary"
+  else
+    mv -fT "$temporary" "$3"
+  fi
+}
+
+# point TARGET PATH: PATH becomes a symbolic link to TARGET, by rename.
+point() {
+  local temporary
+  temporary=$(mktemp -u "$2.XXXXXX")
+  ln -s "$1" "$temporary"
+  mv -fT "$temporary" "$2"
+}
+
+# describe PATH...: one line a path, as receipts hold it and as the probe compares it.
+#   file MODE OWNER:GROUP SHA256 PATH | directory MODE OWNER:GROUP PATH | link TARGET PATH | absent PATH
+describe() {
+  local path
+  for path in "$@"; do
+    if [ -L "$path" ]; then
+      printf 'link %s %s\n' "$(readlink "$path")" "$path"
+    elif [ -d "$path" ]; then
+      stat -c "directory %a %U:%G %n" "$path"
+    elif [ -f "$path" ]; then
+      printf '%s %s %s\n' "$(stat -c 'file %a %U:%G' "$path")" "$(digest "$path")" "$path"
+    else
+      printf 'absent %s\n' "$path"
+    fi
+  done
+}
+
+# digest PATH: sha256 of a small file; of a release's binaries (tens of megabytes) the size and the time of the last change,
+# which a swapped binary cannot keep without meaning to.
+digest() {
+  case $1 in
+    "$RELEASES"/*) stat -c 'size-%s-changed-%Y' "$1" ;;
+    *) sha256sum "$1" | cut -d ' ' -f 1 ;;
+  esac
+}
+
+# receipt STEP REVISION PATH...: what the step's last successful run left behind, for the probe to compare with.
+receipt() {
+  local step=$1 revision=$2
+  shift 2
+  mkdir -p "$STATE/receipts"
+  {
+    printf 'revision %s\n' "$revision"
+    describe "$@"
+  } | put 0600 root:root "$STATE/receipts/$step"
+}
+
+# etcdctl_as_client ARGUMENT...: etcdctl with the client certificate that lies on this host.
+etcdctl_as_client() {
+  /usr/local/bin/etcdctl --cacert "$PKI/ca.pem" --cert "$PKI/client.pem" --key "$PKI/client-key.pem" "$@"
+}
+
+# url HOST PORT: an https URL, with brackets round an IPv6 address.
+url() {
+  case $1 in
+    *:*) printf 'https://[%s]:%s' "$1" "$2" ;;
+    *) printf 'https://%s:%s' "$1" "$2" ;;
+  esac
+}
+
+journal() {
+  journalctl --unit etcd.service --lines "${1:-15}" --no-pager --output cat 2>/dev/null || true
+}

@@ -1,0 +1,218 @@
+#!/usr/bin/env bash
+# Step «member»: this host's etcd starts, joins, restarts when it must, and leaves.
+# Takes NODE ADDRESS VERSION PKI TOKEN SNAPSHOT; the neighbours are read from the host step's list, so that adding a node
+# changes no input of the members that exist. The first word of the revision says what the program saw: «new» no formed cluster
+# on any host, «join» one, «unseen» that it did not look.
+
+READY_SECONDS=90
+
+# What a running etcd has loaded and cannot reload: a difference means a restart. Leaves are not part of it.
+fingerprint() {
+  {
+    cat "$UNIT" /etc/etcd.env "$PKI/ca.pem"
+    printf '%s\n' "$VERSION"
+  } | sha256sum | cut -d ' ' -f 1
+}
+
+apply() {
+  local name
+  for name in etcd etcdctl etcdutl; do
+    if [ "$(readlink "/usr/local/bin/$name" || true)" != "$RELEASES/v$VERSION/$name" ]; then
+      point "$RELEASES/v$VERSION/$name" "/usr/local/bin/$name"
+    fi
+  done
+  if [ "$(unit_property NeedDaemonReload)" = yes ]; then systemctl daemon-reload; fi
+  systemctl --quiet unmask etcd.service
+  systemctl --quiet enable etcd.service
+  if [ ! -d "$DATA/member/wal" ] || first_start_is_stale; then
+    first_start "$1"
+  elif [ "$(unit_property ActiveState)" != active ]; then
+    start_again
+  elif [ "$(cat "$STATE/running" 2>/dev/null || true)" != "$(fingerprint)" ]; then
+    restart
+  fi
+  receipt member "$1" /usr/local/bin/etcd /usr/local/bin/etcdctl /usr/local/bin/etcdutl
+}
+
+started() { fingerprint | put 0644 root:root "$STATE/running"; }
+
+# configured_cluster: the initial-cluster value of all configured nodes.
+configured_cluster() {
+  awk 'NF == 2 { print $1 "=https://" ($2 ~ /:/ ? "[" $2 "]" : $2) ":2380" }' "$STATE/nodes" | paste -sd , -
+}
+
+# A first start that never got ready and was meant for another set of nodes: its data holds nothing and is started over.
+first_start_is_stale() {
+  [ ! -e "$FORMED" ] && [ -e "$FIRST_START" ] &&
+    grep -qx 'ETCD_INITIAL_CLUSTER_STATE=new' "$FIRST_START" &&
+    ! grep -qxF "ETCD_INITIAL_CLUSTER=$(configured_cluster)" "$FIRST_START"
+}
+
+# write_first_start STATE CLUSTER: etcd looks at these on a start without data only. The ExecStartPost of the unit removes
+# them once the member is ready; what stays is the unit's own «existing», with which an emptied host starts nothing.
+write_first_start() {
+  put 0644 root:root "$FIRST_START" <<END
+ETCD_INITIAL_CLUSTER_STATE=$1
+ETCD_INITIAL_CLUSTER=$2
+ETCD_INITIAL_CLUSTER_TOKEN=$TOKEN
+END
+}
+
+# first_start REVISION: on a host without data. Whether a cluster exists was seen by the program, on all hosts at once; its word
+# «new» is good for an hour only, so that a step which runs again much later cannot bootstrap a second cluster.
+first_start() {
+  local others list=
+  systemctl stop etcd.service
+  if [ -e "$FORMED" ] || ! may_be_new "$1"; then
+    others=$(reachable_others)
+    if [ -n "$others" ]; then list=$(retry 15 members "$others") || true; fi
+    if [ -n "$list" ]; then
+      join "$others" "$list"
+      return
+    fi
+    case $1 in
+      unseen*) [ ! -e "$FORMED" ] || fail "$ALONE" ;;
+      *) fail "$ALONE" ;;
+    esac
+  fi
+  empty_data
+  write_first_start new "$(configured_cluster)"
+  # Not waited for: a member of a new cluster is ready only when others are, and they may start after this step.
+  systemctl start --no-block etcd.service
+  started
+}
+
+ALONE="has no data, and no quorum of the cluster answers; refusing to form a second cluster. Start the other members first"
+
+may_be_new() {
+  local stamp
+  case $1 in new*) ;; *) return 1 ;; esac
+  stamp=$(date -d "${1##*, }" +%s 2>/dev/null) && [ $(($(date +%s) - stamp)) -lt 3600 ]
+}
+
+# Only ever called for data that belongs to no member of a living cluster; each caller says why.
+empty_data() {
+  find "$DATA" -mindepth 1 -delete 2>/dev/null || true
+}
+
+# join ENDPOINTS LIST: as a learner first, which cannot harm the quorum, promoted when it has caught up (etcd docs,
+# «Runtime reconfiguration» and «Learner»). A half-added member of an earlier run is found by its peer URL and used again.
+join() {
+  local endpoints=$1 list=$2 peer id learner started
+  peer=$(url "$ADDRESS" 2380)
+  read -r id learner started < <(awk -v peer="$peer" '$3 == peer { print $1, $4, $5; found = 1 } END { if (!found) print "- - -" }' <<<"$list")
+  if [ "$started" = yes ]; then
+    say "the host was rebuilt: its old member $id is removed"
+    retry 15 etcdctl_as_client --endpoints "$endpoints" member remove "$id" >/dev/null ||
+      fail "etcd refuses to remove the old member $id of this host"
+    id=-
+  fi
+  if [ "$id" = - ]; then
+    retry 15 etcdctl_as_client --endpoints "$endpoints" member add "$NODE" --learner --peer-urls "$peer" >/dev/null ||
+      fail "etcd refuses to add this host as a learner"
+    list=$(retry 10 members "$endpoints")
+    id=$(awk -v peer="$peer" '$3 == peer { print $1 }' <<<"$list")
+    learner=true
+  fi
+  empty_data
+  rm -f "$FORMED"
+  # An added member that has not started has no name in the list yet; only this host's can be one, nodes join one at a time.
+  write_first_start existing "$(awk -v node="$NODE" '{ print ($2 == "-" ? node : $2) "=" $3 }' <<<"$list" | paste -sd , -)"
+  systemctl start --no-block etcd.service
+  started
+  wait_until_ready "$READY_SECONDS"
+  if [ "$learner" = true ]; then promote "$endpoints" "$id"; fi
+}
+
+# promote ENDPOINTS ID: through a voter, until the learner is in sync. A retry may find it promoted already.
+promote() {
+  local deadline=$((SECONDS + 120)) output
+  until output=$(etcdctl_as_client --endpoints "$1" member promote "$2" 2>&1); do
+    case $output in *"not a learner"*) return ;; esac
+    if [ "$SECONDS" -ge "$deadline" ]; then fail "learner $2 could not be promoted: $output"; fi
+    sleep 0.25
+  done
+  say "member $2 joined as a learner and was promoted"
+}
+
+start_again() {
+  systemctl reset-failed etcd.service 2>/dev/null || true
+  systemctl start --no-block etcd.service
+  started
+  # A member that was ready before needs no more than a quorum; one that never was waits for its neighbours' first start.
+  if [ -e "$FORMED" ] && [ -n "$(reachable_others)" ]; then wait_until_ready "$READY_SECONDS"; fi
+}
+
+restart() {
+  local id sick
+  id=$(status_field "$LOCAL" MemberID)
+  sick=$(sick_others "$LOCAL" "$id")
+  if [ -n "$sick" ]; then
+    fail "not restarted, because another member is not healthy: $(paste -sd ' ' - <<<"$sick"); bring it back first"
+  fi
+  hand_over "$id"
+  say "restarting etcd"
+  systemctl restart --no-block etcd.service
+  started
+  sleep 0.2
+  wait_until_ready "$READY_SECONDS"
+  retry 30 healthy "$LOCAL" >/dev/null || fail "etcd is not healthy after its restart; its last lines:"$'\n'"$(journal)"
+}
+
+remove() {
+  if [ -e "$FORMED" ] && [ ! -e "$STATE/abandon" ]; then leave; fi
+  systemctl --quiet disable etcd.service 2>/dev/null || true
+  systemctl stop etcd.service 2>/dev/null || true
+  systemctl reset-failed etcd.service 2>/dev/null || true
+  # After leave this data belongs to no member any more; without FORMED it never did.
+  rm -rf "$DATA"
+  rm -f "$FORMED" "$FIRST_START" "$STATE/running" "$STATE/abandon" "$STATE/receipts/member"
+}
+
+# Out of the cluster: by ID, through the others, and only if those that stay have a quorum of healthy voters.
+leave() {
+  local peer endpoints list id name peers learner started voters=0 well=0
+  peer=$(url "$ADDRESS" 2380)
+  endpoints=$LOCAL
+  list=$(retry 5 members "$endpoints") || {
+    endpoints=$(reachable_others)
+    list=$([ -z "$endpoints" ] || retry 15 members "$endpoints") || true
+  }
+  if [ -z "$list" ]; then
+    fail "cannot leave: no quorum of the cluster answers, so nothing was removed. Start its members again; or, to give the cluster and its data up, make the file $STATE/abandon on this host and repeat"
+  fi
+  id=$(awk -v peer="$peer" '$3 == peer { print $1 }' <<<"$list")
+  if [ -z "$id" ]; then return; fi
+  if [ "$(wc -l <<<"$list")" -eq 1 ]; then
+    if [ "$SNAPSHOT" = yes ]; then final_snapshot; fi
+    return
+  fi
+  while read -r id name peers learner started; do
+    if [ "$peers" = "$peer" ] || [ "$learner" = true ]; then continue; fi
+    voters=$((voters + 1))
+    if [ "$started" = yes ] && healthy "$(client_url "$peers")"; then well=$((well + 1)); fi
+  done <<<"$list"
+  if [ "$well" -le $((voters / 2)) ]; then
+    fail "cannot leave: of the $voters voters that would stay only $well are healthy; bring the others back first"
+  fi
+  id=$(awk -v peer="$peer" '$3 == peer { print $1 }' <<<"$list")
+  if [ "$endpoints" = "$LOCAL" ]; then hand_over "$id"; fi
+  endpoints=$(reachable_others)
+  retry 20 etcdctl_as_client --endpoints "$endpoints" member remove "$id" >/dev/null || fail "etcd refuses to remove member $id"
+  say "member $id left the cluster"
+}
+
+final_snapshot() {
+  local cluster file
+  cluster=$(status_field "$LOCAL" ClusterID)
+  file=/var/backups/etcd/$NODE-$cluster-$(date -u +%Y%m%dT%H%M%SZ).db
+  install -d -m 0700 /var/backups/etcd
+  umask 077
+  etcdctl_as_client --endpoints "$LOCAL" --command-timeout 300s snapshot save "$file.part" >/dev/null 2>&1 ||
+    fail "the final snapshot failed; nothing was removed. Set etcd:destroy.snapshot to false to do without"
+  /usr/local/bin/etcdutl snapshot status "$file.part" >/dev/null ||
+    fail "the final snapshot $file.part does not verify; nothing was removed"
+  mv -T "$file.part" "$file"
+  umask 022
+  say "final snapshot: $file"
+}

@@ -1,0 +1,95 @@
+import type { Look } from "./probe";
+
+/** The steps of a node in the order they depend on each other. */
+export const STEPS = ["host", "binaries", "files", "member", "health"] as const;
+export type StepName = (typeof STEPS)[number];
+
+/** What the look at one host means for its steps. */
+export interface Verdict {
+  /** Whether the host was looked at in this run. */
+  readonly seen: boolean;
+  readonly revisions: Readonly<Record<StepName, string>>;
+}
+
+export interface Survey {
+  readonly verdicts: ReadonlyMap<string, Verdict>;
+  /** Reasons to stop before anything is touched; one line each, starting with the node's name. */
+  readonly findings: readonly string[];
+  /** Things to tell the operator; likewise. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Judges the looks at all hosts: what forbids to go on, what to warn of, and the revision of each
+ * step. A step whose receipt matches its host keeps the receipt's revision, so its inputs are
+ * those in the state and nothing is planned. Anything else gets a new revision that says why.
+ *
+ * @param looks by node name, in the order of the configuration.
+ * @param now for revisions: two repairs of the same thing must differ.
+ */
+export function judge(looks: ReadonlyMap<string, Look>, now: Date): Survey {
+  const findings: string[] = [];
+  const warnings: string[] = [];
+  const silent = new Set([...looks].filter(([, look]) => !look.seen).map(([name]) => name));
+  const formed = [...looks.values()].some((look) => look.seen && look.formed);
+  for (const [name, look] of looks) {
+    if (!look.seen) {
+      const known = formed && !look.distrusted;
+      (known ? warnings : findings).push(
+        known
+          ? `${name}: cannot be reached, so nothing on it could be checked: ${look.reason}`
+          : `${name}: ${look.reason}`,
+      );
+      continue;
+    }
+    const ours = look.receipts.has("host");
+    for (const finding of look.findings) {
+      // A neighbour that does not answer the operator either is reported by itself.
+      if (finding.about === undefined || !silent.has(finding.about)) {
+        (ours ? warnings : findings).push(`${name}: ${finding.text}`);
+      }
+    }
+  }
+  const stamp = now.toISOString().replace(/\.\d+Z$/, "Z");
+  const verdicts = new Map(
+    [...looks].map(([name, look]): [string, Verdict] => [
+      name,
+      { seen: look.seen, revisions: revisionsOf(look, formed, stamp) },
+    ]),
+  );
+  return { verdicts, findings, warnings };
+}
+
+/** Without a look at the hosts: what a first run would say; on a later one the state decides. */
+export function unseen(names: Iterable<string>, now: Date): ReadonlyMap<string, Verdict> {
+  const stamp = now.toISOString().replace(/\.\d+Z$/, "Z");
+  const look: Look = { seen: false, distrusted: false, reason: "not looked at" };
+  return new Map(
+    [...names].map((name) => [name, { seen: false, revisions: revisionsOf(look, false, stamp) }]),
+  );
+}
+
+function revisionsOf(look: Look, formed: boolean, stamp: string): Verdict["revisions"] {
+  // The member's step reads the first word and the stamp (scripts/member.sh, first_start).
+  const start = formed ? "join" : look.seen ? "new cluster" : "unseen";
+  const first = (step: StepName) => `${step === "member" ? start : "create"}, ${stamp}`;
+  const revision = (step: StepName): string => {
+    if (!look.seen) {
+      return first(step);
+    }
+    const receipt = look.receipts.get(step);
+    if (receipt === undefined) {
+      return first(step);
+    }
+    const drift = [...receipt.drift, ...(step === "member" ? look.unit : [])];
+    return drift.length === 0 ? receipt.revision : `repair: ${drift.join("; ")}, ${stamp}`;
+  };
+  return {
+    host: revision("host"),
+    binaries: revision("binaries"),
+    files: revision("files"),
+    member: revision("member"),
+    // The gate leaves nothing on the host; it runs again when a member's step does.
+    health: "gate",
+  };
+}

@@ -1,0 +1,65 @@
+import { type StdioOptions, spawn } from "node:child_process";
+import { closeSync, existsSync, openSync, rmSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { StackOutputs } from "./stack";
+
+/**
+ * Runs etcdctl as the stack's client. Certificates and key reach it as open descriptors of files
+ * that have no name any more, so nothing stays on disk, not even after a crash.
+ *
+ * @returns the exit code, and what it printed when `stdio` pipes it.
+ */
+export function etcdctl(
+  outputs: StackOutputs,
+  args: readonly string[],
+  stdio: "inherit" | "pipe",
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  const descriptors = [outputs.caCertificate, outputs.clientCertificate, outputs.clientKey].map(
+    nameless,
+  );
+  const streams: StdioOptions = ["inherit", stdio, stdio, ...descriptors];
+  return new Promise((resolve, reject) => {
+    const child = spawn("etcdctl", args, {
+      stdio: streams,
+      env: {
+        ...process.env,
+        ETCDCTL_API: "3",
+        ETCDCTL_ENDPOINTS: process.env["ETCDCTL_ENDPOINTS"] ?? outputs.endpoints.join(","),
+        ETCDCTL_CACERT: "/dev/fd/3",
+        ETCDCTL_CERT: "/dev/fd/4",
+        ETCDCTL_KEY: "/dev/fd/5",
+      },
+    });
+    const text = { stdout: "", stderr: "" };
+    child.stdout?.on("data", (chunk: Buffer) => {
+      text.stdout += chunk.toString();
+    });
+    child.stderr?.on("data", (chunk: Buffer) => {
+      text.stderr += chunk.toString();
+    });
+    child.on("error", (error) => {
+      reject(
+        new Error(
+          `cannot run etcdctl (${error.message}); install the etcd ${outputs.version} release on this machine`,
+        ),
+      );
+    });
+    child.on("close", (code) => {
+      descriptors.forEach((descriptor) => {
+        closeSync(descriptor);
+      });
+      resolve({ code: code ?? 1, ...text });
+    });
+  });
+}
+
+/** Descriptor of a file with this content, readable by nobody else and without a name. */
+function nameless(content: string): number {
+  const directory = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
+  const path = join(directory, `etcd-on-pulumi-${process.pid}-${Math.random()}`);
+  const descriptor = openSync(path, "wx+", 0o600);
+  rmSync(path);
+  writeSync(descriptor, content);
+  return descriptor;
+}

@@ -1,0 +1,46 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { z } from "zod";
+
+const outputs = z.object({
+  endpoints: z.array(z.string()),
+  members: z.array(z.object({ name: z.string(), peerUrls: z.string(), id: z.string() })),
+  clusterId: z.string(),
+  version: z.string(),
+  caCertificate: z.string(),
+  clientCertificate: z.string(),
+  clientKey: z.string(),
+});
+
+export type StackOutputs = z.output<typeof outputs>;
+
+/** Runs the Pulumi CLI on the selected stack and reads its JSON. */
+export async function pulumiJson(args: readonly string[]): Promise<unknown> {
+  const { stdout } = await promisify(execFile)("pulumi", args, { maxBuffer: 64 * 1024 * 1024 });
+  return JSON.parse(stdout);
+}
+
+/**
+ * Outputs of the selected stack, secrets included.
+ *
+ * @throws Error when there is no cluster in the stack yet.
+ */
+export async function stackOutputs(): Promise<StackOutputs> {
+  const parsed = outputs.safeParse(
+    await pulumiJson(["stack", "output", "--json", "--show-secrets"]),
+  );
+  if (!parsed.success) {
+    throw new Error("the selected stack has no cluster; run `pulumi up` first");
+  }
+  return parsed.data;
+}
+
+/** Runs a command-line tool's main function: an error becomes one line and exit code 1. */
+export async function main(run: () => Promise<number>): Promise<void> {
+  try {
+    process.exitCode = await run();
+  } catch (error) {
+    console.error(`error: ${error instanceof Error ? error.message : String(error)}`);
+    process.exitCode = 1;
+  }
+}
