@@ -1,0 +1,75 @@
+# shellcheck shell=bash
+# The Pulumi engine and the providers' plugins, official wherever they can be had.
+
+PLUGINS=(command:1.2.1 tls:5.6.1 random:4.21.2)
+
+# Sets PULUMI_BIN to the directory with the CLI and its Node.js language host.
+ensure_pulumi() {
+  local found key modules=$LAB_SOURCE/toolchain
+  found=$(command -v pulumi || true)
+  if [[ -n $found && $found != "$CACHE"/* ]] && command -v pulumi-language-nodejs >/dev/null; then
+    PULUMI_BIN=$(dirname "$found")
+    return 0
+  fi
+  key=$(printf '%s\n' "$ARCH" | digest "$LAB_SOURCE/build/pulumi.sh" "$LAB_SOURCE/download.sh" \
+    "$modules"/{pulumi,language-nodejs}/go.{mod,sum} -)
+  cached pulumi "$key" "getting the Pulumi CLI" bash "$LAB_SOURCE/build/pulumi.sh" ||
+    die "there is no Pulumi CLI: install it from pulumi.com or make the Go module proxy reachable"
+  PULUMI_BIN=$ENTRY/bin
+}
+
+# Puts the three plugins into the lab's own PULUMI_HOME, never the user's.
+ensure_plugins() {
+  local plugin source home=$STATE/pulumi-home/plugins directory file
+  find_plugins
+  for plugin in "${PLUGINS[@]}"; do
+    directory=resource-${plugin%:*}-v${plugin#*:}
+    source=$PLUGIN_SOURCE/$directory
+    [[ -n ${LAB_PLUGINS:-} ]] && source=$LAB_PLUGINS/pulumi-resource-${plugin%:*}
+    [[ $(cat "$home/$directory.from" 2>/dev/null) == "$source" ]] && continue
+    # The engine takes only real directories for plugins: link their contents.
+    rm -rf "${home:?}/$directory"
+    mkdir -p "$home/$directory"
+    if [[ -d $source ]]; then
+      for file in "$source"/*; do ln -s "$file" "$home/$directory/"; done
+    else
+      ln -s "$source" "$home/$directory/"
+    fi
+    printf '%s' "$source" >"$home/$directory.from"
+  done
+}
+
+# Sets PLUGIN_SOURCE to a directory with one folder per plugin, unless LAB_PLUGINS says where
+# they are.
+find_plugins() {
+  local plugin key official=$HOME/.pulumi/plugins
+  if [[ -n ${LAB_PLUGINS:-} ]]; then
+    LAB_PLUGINS=$(cd "$LAB_PLUGINS" && pwd -P) || usage_error "LAB_PLUGINS is no directory"
+    for plugin in "${PLUGINS[@]}"; do
+      [[ -x $LAB_PLUGINS/pulumi-resource-${plugin%:*} ]] ||
+        usage_error "LAB_PLUGINS=$LAB_PLUGINS has no executable pulumi-resource-${plugin%:*}"
+    done
+    PLUGIN_SOURCE=$LAB_PLUGINS
+    return 0
+  fi
+  PLUGIN_SOURCE=$official
+  for plugin in "${PLUGINS[@]}"; do
+    [[ -x $official/resource-${plugin%:*}-v${plugin#*:}/pulumi-resource-${plugin%:*} ]] ||
+      PLUGIN_SOURCE=
+  done
+  [[ -z $PLUGIN_SOURCE ]] || return 0
+  key=$({
+    find "$LAB_SOURCE/plugins" -type f -not -name '*.test.ts' -print0 | LC_ALL=C sort -z |
+      xargs -0 sha256sum | cut -c1-64
+    cat "$CHECKOUT/package-lock.json" "$LAB_SOURCE/build/plugins.sh"
+  } | digest_text)
+  cached plugins "$key" "getting the provider plugins" \
+    bash "$LAB_SOURCE/build/plugins.sh" "$PULUMI_BIN" "${PLUGINS[*]}" ||
+    die "there are no provider plugins: LAB_PLUGINS=DIRECTORY can name official ones"
+  PLUGIN_SOURCE=$ENTRY
+}
+
+announce_stand_ins() {
+  [[ ! -e $PLUGIN_SOURCE/stand-ins ]] ||
+    note "using the lab's stand-ins for the command, tls and random plugins"
+}

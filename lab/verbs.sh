@@ -1,0 +1,140 @@
+# shellcheck shell=bash
+# One function per verb: reads the arguments, takes the lock where something changes.
+
+verb_up() {
+  local count
+  count=$(node_count)
+  if [[ $# -gt 0 ]]; then
+    [[ $# -eq 2 && $1 == --nodes && $2 =~ ^[1-7]$ ]] ||
+      usage_error "up takes --nodes 1 to 7, got \"$*\""
+    count=$2
+  fi
+  lock_lab
+  lab_up "$count"
+  announce_stand_ins
+}
+
+verb_down() {
+  [[ $# -eq 0 || $* == --purge ]] || usage_error "down takes nothing or --purge, got \"$*\""
+  [[ -d $STATE ]] || return 0
+  lock_lab
+  lab_down
+  [[ $# -eq 0 ]] || rm -rf --one-file-system "$STATE"
+}
+
+verb_run() {
+  [[ ${1:-} != -- ]] || shift
+  [[ $# -gt 0 ]] || usage_error "run needs a command"
+  require_operator
+  ensure_pulumi
+  ensure_release "$DEFAULT_RELEASE"
+  export_environment
+  exec nsenter --net="/proc/$OPERATOR_PID/ns/net" -- "$@"
+}
+
+verb_exec() {
+  [[ $# -gt 0 ]] || usage_error "exec needs a host"
+  require_host "$1"
+  local host=$1
+  shift
+  [[ ${1:-} != -- ]] || shift
+  [[ $# -gt 0 ]] || usage_error "exec needs a command for $host"
+  find_leader "$host" || die "$host is off: npm run lab -- boot $host"
+  exec_on_host "$@"
+}
+
+# Enters the host whose process 1 is LEADER.
+exec_on_host() {
+  exec nsenter --target "$LEADER" --mount --uts --ipc --net --pid --cgroup -- \
+    /usr/bin/env -i --chdir=/root HOME=/root USER=root LOGNAME=root SHELL=/bin/bash LANG=C.UTF-8 \
+    TERM="${TERM:-dumb}" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
+}
+
+verb_status() {
+  local host power count
+  [[ $# -eq 0 ]] || usage_error "status takes nothing, got \"$*\""
+  count=$(node_count)
+  for host in "${HOSTS[@]}"; do
+    if find_leader "$host"; then
+      power=up
+      ! host_is_cut "$host" || power="cut"
+      printf '%-7s %-13s %-4s %s\n' "$host" "$(host_address "$host")" "$power" "$(etcd_on_host)"
+    elif ((10#${host#etcd} <= count)); then
+      printf '%-7s %-13s %-4s\n' "$host" "$(host_address "$host")" off
+    fi
+  done
+}
+
+etcd_on_host() {
+  (exec_on_host timeout 5 sh -s 2>/dev/null) <<'END' || printf 'no answer'
+state=$(systemctl show --property=ActiveState --value etcd.service)
+if [ -x /usr/local/bin/etcd ]; then
+  version=$(/usr/local/bin/etcd --version | head -n 1)
+  echo "etcd ${version##* } $state"
+else
+  echo "no etcd"
+fi
+END
+}
+
+# one_host VERB ARGUMENTS...: the verbs that take exactly one host.
+one_host() {
+  [[ $# -eq 2 ]] || usage_error "$1 takes one host, got \"${*:2}\""
+  require_host "$2"
+}
+
+verb_kill() {
+  one_host kill "$@"
+  lock_lab
+  require_operator
+  power_cut "$1"
+}
+
+verb_boot() {
+  one_host boot "$@"
+  lock_lab
+  require_operator
+  ! host_is_ready "$1" || return 0
+  ensure_rootfs
+  find_leader "$1" || power_on "$1"
+  await_login "$1"
+}
+
+verb_wipe() {
+  one_host wipe "$@"
+  lock_lab
+  require_operator
+  ensure_rootfs
+  power_cut "$1"
+  new_disk "$1"
+  power_on "$1"
+  await_login "$1"
+}
+
+verb_reset() {
+  [[ $# -eq 0 ]] || usage_error "reset takes nothing, got \"$*\""
+  lock_lab
+  lab_reset
+}
+
+verb_release() {
+  local version
+  [[ $# -gt 0 ]] || usage_error "release needs a version such as 3.6.16"
+  for version in "$@"; do ensure_release "$version"; done
+}
+
+verb_cut() {
+  local host
+  [[ $# -gt 0 ]] || usage_error "cut needs a host"
+  for host in "$@"; do require_host "$host"; done
+  lock_lab
+  require_operator
+  cut_hosts "$@"
+}
+
+verb_heal() {
+  [[ $# -eq 0 ]] || usage_error "heal takes nothing, got \"$*\""
+  lock_lab
+  require_operator
+  heal_hosts
+}
