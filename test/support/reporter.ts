@@ -1,0 +1,38 @@
+import type { Reporter, SerializedError, TestCase, TestModule, TestSuite } from "vitest/node";
+
+/** The part of vitest's test module that is counted. */
+export interface Counted {
+  errors(): readonly unknown[];
+  readonly children: {
+    allTests(): Iterable<Pick<TestCase, "result">>;
+    allSuites(): Iterable<Pick<TestSuite, "errors">>;
+  };
+}
+
+/**
+ * One line for a whole run. A file that does not load, a failing hook and an error outside of all
+ * tests are failures like a failing test: none of them may end in a line that reads well.
+ */
+export function summary(modules: Iterable<Counted>, unhandled: number): string {
+  const counts = { passed: 0, failed: unhandled, skipped: 0 };
+  for (const module of modules) {
+    counts.failed += module.errors().length > 0 ? 1 : 0;
+    for (const suite of module.children.allSuites()) {
+      counts.failed += suite.errors().length > 0 ? 1 : 0;
+    }
+    for (const test of module.children.allTests()) {
+      const { state } = test.result();
+      // A test that is still pending when the run ends was cut short.
+      counts[state === "pending" ? "failed" : state] += 1;
+    }
+  }
+  const skipped = counts.skipped === 0 ? "" : `, ${counts.skipped} skipped`;
+  return `${counts.passed} passed, ${counts.failed} failed${skipped}`;
+}
+
+/** Prints the summary as the last line of the run. */
+export default class implements Reporter {
+  onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly SerializedError[]): void {
+    process.stdout.write(`${summary(modules, unhandledErrors.length)}\n`);
+  }
+}

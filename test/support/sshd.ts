@@ -1,0 +1,94 @@
+import { type AddressInfo, connect } from "node:net";
+import { type Connection, Server, utils } from "ssh2";
+
+/** An SSH server of the test's own on the loopback. */
+export interface Sshd {
+  readonly port: number;
+  /** Its public host key, as `TYPE BASE64`. */
+  readonly hostKey: string;
+  /** What clients asked it to run, with what they sent on standard input. */
+  readonly commands: { readonly command: string; readonly input: string }[];
+  /** Where clients asked it to connect to, as `host:port`. */
+  readonly forwards: string[];
+  close(): void;
+}
+
+export interface Answer {
+  readonly stdout?: string;
+  readonly stderr?: string;
+  readonly code?: number;
+}
+
+/** A new key pair: the private one as OpenSSH writes it to a file, the public one without comment. */
+export function keyPair(): { readonly private: string; readonly public: string } {
+  const pair = utils.generateKeyPairSync("ed25519");
+  return {
+    private: `${pair.private.trimEnd()}\n`,
+    public: pair.public.split(" ").slice(0, 2).join(" "),
+  };
+}
+
+/**
+ * Starts a server that lets everybody in who has any key, answers every command in the same way
+ * and connects to the loopback whatever it is asked to connect to.
+ */
+export function startSshd(answer: Answer = {}): Promise<Sshd> {
+  const key = keyPair();
+  const commands: { command: string; input: string }[] = [];
+  const forwards: string[] = [];
+  const clients = new Set<Connection>();
+  const server = new Server({ hostKeys: [key.private] }, (client) => {
+    clients.add(client);
+    // A client that does not trust the host key leaves in the middle of the greeting.
+    client.on("error", () => client.end());
+    client.on("authentication", (context) =>
+      context.method === "publickey" ? context.accept() : context.reject(["publickey"]),
+    );
+    client.on("ready", () => {
+      client.on("session", (accept) => {
+        accept().on("exec", (acceptCommand, _, { command }) => {
+          const stream = acceptCommand();
+          let input = "";
+          stream.on("data", (chunk: Buffer) => {
+            input += chunk.toString();
+          });
+          stream.on("end", () => {
+            commands.push({ command, input });
+            stream.write(answer.stdout ?? "");
+            stream.stderr.write(answer.stderr ?? "");
+            stream.exit(answer.code ?? 0);
+            stream.end();
+          });
+        });
+      });
+      client.on("tcpip", (accept, reject, { destIP, destPort }) => {
+        forwards.push(`${destIP}:${destPort}`);
+        const socket = connect(destPort, "127.0.0.1");
+        socket.once("error", () => reject());
+        socket.once("connect", () => {
+          const channel = accept();
+          socket.on("error", () => channel.end());
+          channel.on("error", () => socket.destroy());
+          channel.pipe(socket).pipe(channel);
+        });
+      });
+    });
+  });
+  return new Promise((resolve) => {
+    server.listen(0, "127.0.0.1", () => {
+      const address: AddressInfo | string | null = server.address();
+      resolve({
+        port: typeof address === "object" && address !== null ? address.port : 0,
+        hostKey: key.public,
+        commands,
+        forwards,
+        close: () => {
+          for (const client of clients) {
+            client.end();
+          }
+          server.close();
+        },
+      });
+    });
+  });
+}

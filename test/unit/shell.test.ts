@@ -1,0 +1,160 @@
+import { spawnSync } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { assemble, quote, type ScriptName } from "../../components/shell";
+import { generator } from "../support/random";
+
+const SCRIPTS: readonly ScriptName[] = ["host", "binaries", "files", "member", "health", "probe"];
+
+function bash(script: string, args: readonly string[] = [], input = "") {
+  return spawnSync("bash", ["-c", script, "bash", ...args], { encoding: "utf8", input });
+}
+
+const NASTY = [
+  "",
+  " ",
+  "a b",
+  "it's",
+  "''",
+  "'; touch /nowhere/x; '",
+  '"',
+  "$HOME",
+  "`id`",
+  "$(id)",
+  "\\",
+  "\\'",
+  "a\nb",
+  "\n",
+  "ends in a newline\n",
+  "\ttab",
+  "!!",
+  "*",
+  "?[a]",
+  "~",
+  "~root",
+  "-n",
+  "--",
+  "#x",
+  "a;b",
+  "a&b",
+  "a|b",
+  "<x>",
+  "{a,b}",
+  "(x)",
+  "=x",
+  "ñandú «€» 🙂",
+  "%s%n",
+];
+
+describe("quote", () => {
+  test("gives every nasty text back through bash as one word", () => {
+    const { stdout } = bash(`printf '%s\\0' ${NASTY.map(quote).join(" ")}`);
+    expect(stdout.split("\0").slice(0, -1)).toEqual(NASTY);
+  });
+
+  test("gives 2000 random texts back", () => {
+    const random = generator(20261122);
+    const alphabet = [..."ab'\"\\$`!*?[]{}()<>|&;#~=%^ \t\n\r-.,:/@+éß漢🙂"];
+    const texts = Array.from({ length: 2000 }, () =>
+      Array.from(
+        { length: Math.floor(random() * 12) },
+        () => alphabet[Math.floor(random() * alphabet.length)] ?? "",
+      ).join(""),
+    );
+    const { stdout } = bash("bash -s", [], `printf '%s\\0' ${texts.map(quote).join(" ")}\n`);
+    expect(stdout.split("\0").slice(0, -1)).toEqual(texts);
+  });
+
+  test("leaves what needs no quotes readable", () => {
+    expect(quote("https://192.168.1.83:2379/a_b-c@1.0+x=%y")).toBe(
+      "https://192.168.1.83:2379/a_b-c@1.0+x=%y",
+    );
+    expect(quote("repair: unit stopped")).toBe("'repair: unit stopped'");
+  });
+});
+
+describe("assemble", () => {
+  test.each(SCRIPTS)("makes a script of %s that bash can read", (script) => {
+    const { stderr, status } = spawnSync("bash", ["-n"], {
+      input: assemble(script, { NODE: "etcd01" }),
+      encoding: "utf8",
+    });
+    expect({ stderr, status }).toEqual({ stderr: "", status: 0 });
+  });
+
+  test.each(SCRIPTS)("makes a script of %s that defines what is called", (script) => {
+    const wanted = script === "probe" ? ["probe"] : ["apply", "remove"];
+    // As on a host: the text on standard input, the call in the arguments.
+    const { stdout, status } = spawnSync("bash", ["-s", "--", "declare", "-F", ...wanted], {
+      input: assemble(script, {}),
+      encoding: "utf8",
+    });
+    expect({ stdout, status }).toEqual({ stdout: `${wanted.join("\n")}\n`, status: 0 });
+  });
+
+  test("uses every script file", () => {
+    const files = readdirSync(join(__dirname, "../../components/scripts"));
+    const all = SCRIPTS.map((script) => assemble(script, {})).join("");
+    for (const file of files) {
+      // The first comment of each names what it is.
+      expect([file, all.includes("set -euo pipefail")]).toEqual([file, true]);
+    }
+    expect(files.map((file) => file.replace(/\.sh$/, "")).sort()).toEqual(
+      [
+        "binaries",
+        "cluster",
+        "files",
+        "health",
+        "host",
+        "lib",
+        "member",
+        "preflight",
+        "probe",
+      ].sort(),
+    );
+  });
+
+  test("hands every value over as it is", () => {
+    const values = Object.fromEntries(NASTY.map((value, index) => [`VALUE_${index}`, value]));
+    const names = Object.keys(values).map((name) => `"$${name}"`);
+    const { stdout } = spawnSync(
+      "bash",
+      ["-s", "--", "eval", `printf '%s\\0' ${names.join(" ")}`],
+      {
+        input: assemble("files", values),
+        encoding: "utf8",
+      },
+    );
+    expect(stdout.split("\0").slice(0, -1)).toEqual(NASTY);
+  });
+
+  test("calls with the arguments as they came", () => {
+    const words = ["repair: it's; $(id)", "", "a\nb"];
+    const { stdout } = spawnSync("bash", ["-s", "--", "printf", "%s\\0", ...words], {
+      input: assemble("health", {}),
+      encoding: "utf8",
+    });
+    expect(stdout.split("\0").slice(0, -1)).toEqual(words);
+  });
+
+  test("gives the call no standard input: it could read on in the script", () => {
+    const { stdout } = spawnSync("bash", ["-s", "--", "wc", "-c"], {
+      input: `${assemble("host", {})}echo what follows is not run by mistake\n`,
+      encoding: "utf8",
+    });
+    expect(stdout.split("\n")[0]?.trim()).toBe("0");
+  });
+
+  test("ends with the call's exit code, and with the first failure inside it", () => {
+    const run = (...call: string[]) =>
+      spawnSync("bash", ["-s", "--", ...call], {
+        input: assemble("host", { NODE: "etcd01" }),
+        encoding: "utf8",
+      });
+    expect(run("fail", "no good")).toMatchObject({ status: 1, stderr: "etcd01: no good\n" });
+    expect(run("eval", "false; echo not reached")).toMatchObject({ status: 1, stdout: "" });
+    expect(run("eval", "echo $UNSET_NAME").status).not.toBe(0);
+    expect(run("true").status).toBe(0);
+  });
+});
