@@ -30,6 +30,9 @@ export async function surveyHosts(config: ClusterConfig): Promise<ReadonlyMap<st
   for (const warning of survey.warnings) {
     await pulumi.log.warn(warning);
   }
+  for (const repair of survey.repairs) {
+    await pulumi.log.info(`${repair}: to be repaired`);
+  }
   if (survey.findings.length > 0) {
     throw new pulumi.RunError(
       [

@@ -59,23 +59,15 @@ export class EtcdNode extends pulumi.ComponentResource {
       {
         NODE: node.name,
         PKI: config.pki.directory,
-        CA_PEM: pem(authority.certificate),
         CLIENT_PEM: pem(client.certificate),
         CLIENT_KEY: pem(client.privateKey),
         SERVER_PEM: pem(certificates.server.certificate),
         SERVER_KEY: pem(certificates.server.privateKey),
         PEER_PEM: pem(certificates.peer.certificate),
         PEER_KEY: pem(certificates.peer.privateKey),
-        ENVIRONMENT: environment,
-        UNIT_TEXT: unit,
       },
       [host],
     );
-    // What etcd cannot reload. Public material only: a change shows in the preview as a change.
-    const loaded = authority.certificate.apply((ca) =>
-      sha256([unit, environment, ca, config.release.version].join("\n")),
-    );
-    this.work = pulumi.interpolate`${args.verdict.revisions.member} ${loaded}`;
     this.member = this.#step(
       "member",
       {
@@ -85,9 +77,15 @@ export class EtcdNode extends pulumi.ComponentResource {
         PKI: config.pki.directory,
         TOKEN: args.token,
         SNAPSHOT: yesNo(config.destroy.snapshot),
-        LOADED: loaded,
+        // What etcd cannot reload: the script restarts it when one of these changes.
+        CA_PEM: pem(authority.certificate),
+        ENVIRONMENT: environment,
+        UNIT_TEXT: unit,
       },
       [host, binaries, files, ...(args.after === undefined ? [] : [args.after])],
+    );
+    this.work = authority.certificate.apply((ca) =>
+      sha256([args.verdict.revisions.member, unit, environment, ca].join("\n")),
     );
     this.registerOutputs({});
   }

@@ -118,13 +118,7 @@ export function read(
         }
       }
     } else if (word === "unit") {
-      const [active, enabled] = cut(rest);
-      if (active !== "active") {
-        unit.push(`etcd.service is ${active}`);
-      }
-      if (enabled !== "enabled") {
-        unit.push(`etcd.service is ${enabled === "" ? "missing" : enabled}`);
-      }
+      unit.push(rest);
     }
   }
   return { seen: true, formed, findings, receipts, unit };
@@ -184,21 +178,24 @@ export function sshOptions(connection: Endpoint & { readonly bastion?: Endpoint 
     options.push("-o", `HostKeyAlgorithms=${algorithms(connection.hostKey)}`);
   }
   if (connection.privateKeyFile === undefined) {
-    options.push("-o", `IdentityAgent=${connection.agentSocket ?? "none"}`);
+    options.push("-o", `IdentityAgent=${fileName(connection.agentSocket ?? "none")}`);
   } else {
     options.push("-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none");
-    options.push("-i", connection.privateKeyFile);
+    options.push("-o", `IdentityFile=${fileName(connection.privateKeyFile)}`);
   }
   if (connection.bastion !== undefined) {
     const bastion = connection.bastion;
-    const command = ["ssh", ...sshOptions(bastion), "-W", "[%h]:%p", destination(bastion)];
-    // ssh expands % once for the outer command line: what is meant for the inner ssh is doubled.
-    const words = command.map((word) =>
-      quote(word.startsWith("KnownHostsCommand=") ? word.replaceAll("%", "%%") : word),
-    );
+    // The outer ssh expands % once in the whole line: what is meant for the inner one is doubled.
+    const inner = sshOptions(bastion).map((word) => word.replaceAll("%", "%%"));
+    const words = ["ssh", ...inner, "-W", "[%h]:%p", destination(bastion)].map(quote);
     options.push("-o", `ProxyCommand=${words.join(" ")}`);
   }
   return options;
+}
+
+/** A path as ssh_config(5) takes it: in quotes, and with nothing to expand. */
+function fileName(path: string): string {
+  return `"${path.replace(/["\\]/g, "\\$&").replaceAll("%", "%%")}"`;
 }
 
 function algorithms(hostKey: string): string {

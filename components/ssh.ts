@@ -1,10 +1,10 @@
-import { readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import type { z } from "zod";
 import type { Checked } from "./config/check";
 import type { Path, Problems } from "./config/problems";
 import type { nodeSchema, sshSchema } from "./config/schema";
-import { findHostKey, type KnownHosts, parseKnownHosts } from "./known-hosts";
-import { expand, readPrivateKey, reasonOf, type Surroundings } from "./private-key";
+import { HostKeys } from "./host-keys";
+import { expand, readPrivateKey, type Surroundings } from "./private-key";
 
 export type { Surroundings } from "./private-key";
 
@@ -52,15 +52,16 @@ export function resolveConnections(
   if (ssh.data === undefined) {
     return { connections: new Map(), warnings: [] };
   }
-  const resolver = new Resolver(ssh.data, ssh.wrong, surroundings, problems);
-  resolver.checkHostKeyNames(nodes.flatMap(({ data }) => (data === undefined ? [] : [data])));
+  const hostKeys = new HostKeys(ssh.data, ssh.wrong, surroundings, problems);
+  hostKeys.checkNames(nodes.flatMap(({ data }) => (data ? [data.name, data.address] : [])));
+  const resolver = new Resolver(ssh.data, ssh.wrong, surroundings, problems, hostKeys);
   const connections = new Map<string, Connection>();
   nodes.forEach(({ data, wrong }, index) => {
     if (data !== undefined && !data.lost && !wrong.has("ssh")) {
       connections.set(data.name, resolver.connect(data, index));
     }
   });
-  return { connections, warnings: resolver.warnings() };
+  return { connections, warnings: hostKeys.warnings() };
 }
 
 class Resolver {
@@ -68,10 +69,9 @@ class Resolver {
   readonly #wrong: ReadonlySet<string>;
   readonly #surroundings: Surroundings;
   readonly #problems: Problems;
-  readonly #unverified: string[] = [];
+  readonly #hostKeys: HostKeys;
   /** What was read or resolved once is not read, or complained about, again. */
   readonly #logins = new Map<string, Login>();
-  #known: KnownHosts | "unreadable" | undefined;
   #bastion: Endpoint | undefined;
 
   constructor(
@@ -79,11 +79,13 @@ class Resolver {
     wrong: ReadonlySet<string>,
     surroundings: Surroundings,
     problems: Problems,
+    hostKeys: HostKeys,
   ) {
     this.#ssh = ssh;
     this.#wrong = wrong;
     this.#surroundings = surroundings;
     this.#problems = problems;
+    this.#hostKeys = hostKeys;
   }
 
   connect(node: Node, index: number): Connection {
@@ -92,9 +94,7 @@ class Resolver {
     const own = ["nodes", index, "ssh", "privateKeyFile"];
     const hostKey =
       node.ssh.hostKey ??
-      this.#ssh.hostKeys[node.name] ??
-      this.#ssh.hostKeys[node.address] ??
-      this.#lookUp([node.address, node.name], port, node.name);
+      this.#hostKeys.find([node.address, node.name], port, ["ssh", "hostKeys", node.name]);
     const bastion = this.#throughBastion();
     return {
       host: node.address,
@@ -107,29 +107,6 @@ class Resolver {
     };
   }
 
-  /** A key for a host that does not exist is a typing mistake, and the right host has none. */
-  checkHostKeyNames(nodes: readonly Node[]): void {
-    const known = nodes.flatMap((node) => [node.name, node.address]);
-    if (this.#ssh.bastion !== undefined) {
-      known.push(this.#ssh.bastion.host);
-    }
-    for (const name of Object.keys(this.#ssh.hostKeys).filter((key) => !known.includes(key))) {
-      this.#problems.add(
-        ["ssh", "hostKeys", name],
-        `no node has this name or address; known are ${known.join(", ")}`,
-      );
-    }
-  }
-
-  warnings(): string[] {
-    return this.#unverified.length === 0
-      ? []
-      : [
-          `etcd:ssh.insecureIgnoreHostKeys: the host key of ${this.#unverified.join(", ")} is not ` +
-            "known and not checked; whoever answers at the address receives the private keys",
-        ];
-  }
-
   #throughBastion(): Endpoint | undefined {
     const bastion = this.#ssh.bastion;
     if (bastion === undefined || this.#bastion !== undefined) {
@@ -137,8 +114,7 @@ class Resolver {
     }
     const hostKey =
       bastion.hostKey ??
-      this.#ssh.hostKeys[bastion.host] ??
-      this.#lookUp([bastion.host], bastion.port, bastion.host, ["ssh", "bastion", "hostKey"]);
+      this.#hostKeys.find([bastion.host], bastion.port, ["ssh", "bastion", "hostKey"]);
     this.#bastion = {
       host: bastion.host,
       port: bastion.port,
@@ -227,51 +203,5 @@ class Resolver {
       `SSH_AUTH_SOCK names ${JSON.stringify(socket)}, where no agent listens; start one with eval $(ssh-agent)`,
     );
     return {};
-  }
-
-  #lookUp(
-    names: readonly string[],
-    port: number,
-    called: string,
-    path: Path = ["ssh", "hostKeys", called],
-  ): string | undefined {
-    const known = this.#knownHosts();
-    const found = known === "unreadable" ? undefined : findHostKey(known, names, port);
-    if (found !== undefined && "key" in found) {
-      return found.key;
-    }
-    const givenWrongly = ["hostKeys", "knownHostsFile", "insecureIgnoreHostKeys", "bastion"];
-    if (found === undefined && this.#ssh.insecureIgnoreHostKeys) {
-      this.#unverified.push(called);
-    } else if (!givenWrongly.some((field) => this.#wrong.has(field))) {
-      const file = this.#ssh.knownHostsFile;
-      const scan = `ssh-keyscan -t ed25519 ${port === 22 ? "" : `-p ${port} `}${names[0]} >> ${file}`;
-      const state = {
-        unreadable: `${file} cannot be read`,
-        revoked: `the key of ${names[0]} in ${file} is revoked`,
-        rsa: `${file} has only an RSA key of ${names[0]}, which cannot be verified`,
-        none: `${file} has no key of ${names[0]}`,
-      }[known === "unreadable" ? known : (found?.unusable ?? "none")];
-      this.#problems.add(
-        path,
-        `missing, and ${state}; write the key here, or run ${scan} and compare the fingerprint`,
-      );
-    }
-    return undefined;
-  }
-
-  #knownHosts(): KnownHosts | "unreadable" {
-    this.#known ??= this.#readKnownHosts();
-    return this.#known;
-  }
-
-  #readKnownHosts(): KnownHosts | "unreadable" {
-    try {
-      return parseKnownHosts(
-        readFileSync(expand(this.#ssh.knownHostsFile, this.#surroundings), "utf8"),
-      );
-    } catch (error) {
-      return reasonOf(error) === "ENOENT" ? [] : "unreadable";
-    }
   }
 }

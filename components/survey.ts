@@ -17,6 +17,8 @@ export interface Survey {
   readonly findings: readonly string[];
   /** Things to tell the operator; likewise. */
   readonly warnings: readonly string[];
+  /** What is not as the last run left it and will be repaired; likewise. */
+  readonly repairs: readonly string[];
 }
 
 /**
@@ -50,6 +52,9 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date): Survey {
       }
     }
   }
+  const repairs = [...looks].flatMap(([name, look]) =>
+    STEPS.flatMap((step) => driftOf(look, step).map((drift) => `${name}: ${drift}`)),
+  );
   const stamp = now.toISOString().replace(/\.\d+Z$/, "Z");
   const verdicts = new Map(
     [...looks].map(([name, look]): [string, Verdict] => [
@@ -57,7 +62,7 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date): Survey {
       { seen: look.seen, revisions: revisionsOf(look, formed, stamp) },
     ]),
   );
-  return { verdicts, findings, warnings };
+  return { verdicts, findings, warnings, repairs };
 }
 
 /** Without a look at the hosts: what a first run would say; on a later one the state decides. */
@@ -67,6 +72,14 @@ export function unseen(names: Iterable<string>, now: Date): ReadonlyMap<string, 
   return new Map(
     [...names].map((name) => [name, { seen: false, revisions: revisionsOf(look, false, stamp) }]),
   );
+}
+
+/** In words, what differs from what the step's last run left. A host without a receipt has no drift. */
+function driftOf(look: Look, step: StepName): readonly string[] {
+  const receipt = look.seen ? look.receipts.get(step) : undefined;
+  return look.seen && receipt !== undefined
+    ? [...receipt.drift, ...(step === "member" ? look.unit : [])]
+    : [];
 }
 
 function revisionsOf(look: Look, formed: boolean, stamp: string): Verdict["revisions"] {
@@ -81,7 +94,7 @@ function revisionsOf(look: Look, formed: boolean, stamp: string): Verdict["revis
     if (receipt === undefined) {
       return first(step);
     }
-    const drift = [...receipt.drift, ...(step === "member" ? look.unit : [])];
+    const drift = driftOf(look, step);
     return drift.length === 0 ? receipt.revision : `repair: ${drift.join("; ")}, ${stamp}`;
   };
   return {

@@ -63,9 +63,7 @@ function parse(node: string, output: string) {
     }
     return found;
   };
-  // A list without members would pass for one member without a name.
-  value("peer");
-  return {
+  const view = {
     cluster: value("cluster"),
     version: value("version"),
     list: lines
@@ -73,4 +71,7 @@ function parse(node: string, output: string) {
       .map(([, ...rest]) => rest.join(" "))
       .join("; "),
   };
+  // A list without members would pass for one member without a name.
+  value("peer");
+  return view;
 }

@@ -71,20 +71,36 @@ function defaultCell(key: Key): string {
   return `\`${JSON.stringify(key.default)}\``;
 }
 
-function table(keys: readonly Key[]): string {
-  const rows = keys.map(
-    (key) =>
-      `| \`${key.name}\` | ${key.type} | ${cell(defaultCell(key))} | ${cell(key.description)} |`,
+/** A Markdown table with its columns padded, which is how the formatter leaves it. */
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = head.map((title, column) =>
+    Math.max(...[head, ...rows].map((row) => [...(row[column] ?? "")].length), title.length),
   );
-  return ["| Key | Type | Default | Meaning |", "| --- | --- | --- | --- |", ...rows].join("\n");
+  const line = (cells: readonly string[], fill: string): string =>
+    `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0, fill)).join(" | ")} |`;
+  return [
+    line(head, " "),
+    line(
+      head.map(() => ""),
+      "-",
+    ),
+    ...rows.map((row) => line(row, " ")),
+  ].join("\n");
+}
+
+function keyTable(keys: readonly Key[]): string {
+  return table(
+    ["Key", "Type", "Default", "Meaning"],
+    keys.map((key) => [`\`${key.name}\``, key.type, defaultCell(key), key.description].map(cell)),
+  );
 }
 
 function flagTable(): string {
   const rows = [...FLAGS].map(([name, { in35 }]) => {
     const old = { same: "same name", experimental: `\`experimental-${name}\``, no: "-" }[in35];
-    return `| \`${name}\` | ${old} |`;
+    return [`\`${name}\``, old];
   });
-  return ["| Flag in 3.6 and 3.7 | In 3.5 |", "| --- | --- |", ...rows].join("\n");
+  return table(["Flag in 3.6 and 3.7", "In 3.5"], rows);
 }
 
 const REFUSED_EXAMPLES = [
@@ -125,7 +141,7 @@ mistake. Paths are absolute, below \`~\`, or relative to the project directory.
 
 ## Keys
 
-${table(keysOf(schema, true))}
+${keyTable(keysOf(schema, true))}
 
 ## Settings
 

@@ -30,7 +30,10 @@ export class Problems {
 
   /** `text` says what is wrong and what would be right; it must not repeat a secret value. */
   add(path: Path, text: string): void {
-    this.#found.push({ path, text });
+    const key = this.key(path);
+    if (!this.#found.some((known) => known.text === text && this.key(known.path) === key)) {
+      this.#found.push({ path, text });
+    }
   }
 
   /** Names a key the way `pulumi config set --path` takes it. */

@@ -2,8 +2,6 @@
 # Step «host»: preflight, packages, the etcd user, names in /etc/hosts, the firewall.
 # Takes NODE ADDRESS NODES (lines «name address») UPGRADE MANAGE_HOSTS FIREWALL CLIENT_NETWORKS MINIMUM_MEMORY MINIMUM_DISK.
 
-BLOCK_BEGIN='# BEGIN etcd on Pulumi'
-BLOCK_END='# END etcd on Pulumi'
 FIREWALL_RULES=/etc/etcd-firewall.nft
 FIREWALL_UNIT=/etc/systemd/system/etcd-firewall.service
 # The same rule for etcd's own unit. A drop-in, because systemd applies it to a running unit on daemon-reload.
@@ -20,9 +18,10 @@ apply() {
   put 0644 root:root "$STATE/nodes" <<<"$NODES"
   if [ "$MANAGE_HOSTS" = yes ]; then hosts_block; else remove_hosts_block; fi
   if [ "$FIREWALL" = yes ]; then firewall; else remove_firewall; fi
-  local paths=("$STATE/nodes")
-  if [ "$FIREWALL" = yes ]; then paths+=("$FIREWALL_RULES" "$FIREWALL_UNIT" "$FIREWALL_DROP_IN"); fi
-  receipt host "$1" "${paths[@]}"
+  local things=("$STATE/nodes" @user)
+  if [ "$MANAGE_HOSTS" = yes ]; then things+=(@hosts); fi
+  if [ "$FIREWALL" = yes ]; then things+=("$FIREWALL_RULES" "$FIREWALL_UNIT" "$FIREWALL_DROP_IN" @firewall); fi
+  receipt host "$1" "${things[@]}"
 }
 
 # Article: apt-get update and dist-upgrade. Waits for another apt to finish.
@@ -31,11 +30,16 @@ upgrade() {
   apt-get -qq -y -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold dist-upgrade >&2
 }
 
+# A user that somebody deleted comes back with its old number, which the data and a running etcd still have.
 user() {
+  local id
   if ! getent passwd etcd >/dev/null; then
+    id=$(cat "$STATE/made-user" 2>/dev/null || true)
     # Written first: a user made just before a power cut is known as ours all the same.
-    : >"$STATE/made-user"
-    useradd --system --user-group --home-dir "$DATA" --no-create-home --shell /usr/sbin/nologin etcd
+    printf '%s\n' "$id" >"$STATE/made-user"
+    if ! getent group etcd >/dev/null; then groupadd --system ${id:+--gid "$id"} etcd; fi
+    useradd --system --gid etcd ${id:+--uid "$id"} --home-dir "$DATA" --no-create-home --shell /usr/sbin/nologin etcd
+    id -u etcd >"$STATE/made-user"
   fi
 }
 
@@ -139,6 +143,7 @@ remove() {
   remove_hosts_block
   if [ -e "$STATE/made-user" ] && getent passwd etcd >/dev/null; then
     userdel etcd
+    if getent group etcd >/dev/null; then groupdel etcd; fi
   fi
   rm -rf "$STATE"
 }

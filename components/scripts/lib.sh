@@ -47,21 +47,40 @@ point() {
   mv -fT "$temporary" "$2"
 }
 
-# describe PATH...: one line a path, as receipts hold it and as the probe compares it.
-#   file MODE OWNER:GROUP SHA256 PATH | directory MODE OWNER:GROUP PATH | link TARGET PATH | absent PATH
+# describe THING...: one line a thing, as receipts hold it and as the probe compares it. A thing is a path, or one of
+# @hosts (our block in /etc/hosts), @firewall (our table as the kernel has it), @user.
+#   file MODE OWNER:GROUP SHA256 PATH | directory MODE OWNER:GROUP PATH | link TARGET PATH | state SHA256 THING | absent THING
 describe() {
-  local path
-  for path in "$@"; do
-    if [ -L "$path" ]; then
-      printf 'link %s %s\n' "$(readlink "$path")" "$path"
-    elif [ -d "$path" ]; then
-      stat -c "directory %a %U:%G %n" "$path"
-    elif [ -f "$path" ]; then
-      printf '%s %s %s\n' "$(stat -c 'file %a %U:%G' "$path")" "$(digest "$path")" "$path"
+  local thing content
+  for thing in "$@"; do
+    if [[ $thing == @* ]]; then
+      content=$(state_of "$thing")
+      if [ -n "$content" ]; then
+        printf 'state %s %s\n' "$(sha256sum <<<"$content" | cut -d ' ' -f 1)" "$thing"
+      else
+        printf 'absent %s\n' "$thing"
+      fi
+    elif [ -L "$thing" ]; then
+      printf 'link %s %s\n' "$(readlink "$thing")" "$thing"
+    elif [ -d "$thing" ]; then
+      stat -c "directory %a %U:%G %n" "$thing"
+    elif [ -f "$thing" ]; then
+      printf '%s %s %s\n' "$(stat -c 'file %a %U:%G' "$thing")" "$(digest "$thing")" "$thing"
     else
-      printf 'absent %s\n' "$path"
+      printf 'absent %s\n' "$thing"
     fi
   done
+}
+
+BLOCK_BEGIN='# BEGIN etcd on Pulumi'
+BLOCK_END='# END etcd on Pulumi'
+
+state_of() {
+  case $1 in
+    @hosts) sed -n "/^$BLOCK_BEGIN\$/,/^$BLOCK_END\$/p" /etc/hosts ;;
+    @firewall) nft list table inet etcd 2>/dev/null || true ;;
+    @user) getent passwd etcd || true ;;
+  esac
 }
 
 # digest PATH: sha256 of a small file; of a release's binaries (tens of megabytes) the size and the time of the last change,

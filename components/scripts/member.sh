@@ -1,39 +1,93 @@
 #!/usr/bin/env bash
 # Step «member»: this host's etcd starts, joins, restarts when it must, and leaves.
-# Takes NODE ADDRESS VERSION PKI TOKEN SNAPSHOT; the neighbours are read from the host step's list, so that adding a node
-# changes no input of the members that exist. The first word of the revision says what the program saw: «new» no formed cluster
-# on any host, «join» one, «unseen» that it did not look.
+# Takes NODE ADDRESS VERSION PKI TOKEN SNAPSHOT CA_PEM ENVIRONMENT UNIT_TEXT; the neighbours are read from the host step's list,
+# so that adding a node changes no input of the members that exist. The first word of the revision says what the program saw:
+# «new» no formed cluster on any host, «join» one, «unseen» that it did not look.
 
 READY_SECONDS=90
+# The files of the last start that succeeded, to go back to.
+GOOD=$STATE/good
+
+apply() {
+  remove_overrides
+  if [ ! -d "$DATA/member/wal" ] || first_start_is_stale; then
+    install_files
+    first_start "$1"
+  elif [ "$(unit_property ActiveState)" != active ]; then
+    install_files
+    start_again
+  elif [ "$(cat "$STATE/running" 2>/dev/null || true)" != "$(fingerprint)" ]; then
+    restart
+  else
+    install_files
+  fi
+  receipt member "$1" "$PKI/ca.pem" /etc/etcd.env "$UNIT" /usr/local/bin/etcd /usr/local/bin/etcdctl /usr/local/bin/etcdutl
+}
 
 # What a running etcd has loaded and cannot reload: a difference means a restart. Leaves are not part of it.
 fingerprint() {
-  {
-    cat "$UNIT" /etc/etcd.env "$PKI/ca.pem"
-    printf '%s\n' "$VERSION"
-  } | sha256sum | cut -d ' ' -f 1
+  printf '%s\n' "$UNIT_TEXT" "$ENVIRONMENT" "$CA_PEM" "$VERSION" | sha256sum | cut -d ' ' -f 1
 }
 
-apply() {
+# install_files: what the next start of etcd will find. Nothing is restarted.
+install_files() {
   local name
+  put 0644 root:root "$PKI/ca.pem" <<<"$CA_PEM"
+  put 0644 root:root /etc/etcd.env <<<"$ENVIRONMENT"
+  put 0644 root:root "$UNIT" <<<"$UNIT_TEXT"
   for name in etcd etcdctl etcdutl; do
     if [ "$(readlink "/usr/local/bin/$name" || true)" != "$RELEASES/v$VERSION/$name" ]; then
       point "$RELEASES/v$VERSION/$name" "/usr/local/bin/$name"
     fi
   done
-  if [ "$(unit_property NeedDaemonReload)" = yes ]; then systemctl daemon-reload; fi
-  systemctl --quiet unmask etcd.service
+  # Also what was left half done by a run that was killed: systemd knows whether it has read the unit.
+  if [ "$(unit_property NeedDaemonReload)" = yes ] || [ "$(unit_property LoadState)" != loaded ]; then systemctl daemon-reload; fi
   systemctl --quiet enable etcd.service
-  if [ ! -d "$DATA/member/wal" ] || first_start_is_stale; then
-    first_start "$1"
-  elif [ "$(unit_property ActiveState)" != active ]; then
-    start_again
-  elif [ "$(cat "$STATE/running" 2>/dev/null || true)" != "$(fingerprint)" ]; then
-    restart
-  fi
-  receipt member "$1" /usr/local/bin/etcd /usr/local/bin/etcdctl /usr/local/bin/etcdutl
 }
 
+# keep_good, back_to_good: the files that the running member has loaded, and the way back to them. After a run that was killed
+# in the middle the files on the host are not those any more; then the copies of that run still are.
+keep_good() {
+  local loaded
+  loaded=$(printf '%s\n' "$(cat "$UNIT")" "$(cat /etc/etcd.env)" "$(cat "$PKI/ca.pem")" \
+    "$(basename "$(dirname "$(readlink /usr/local/bin/etcd)")" | sed 's/^v//')" | sha256sum | cut -d ' ' -f 1)
+  if [ "$loaded" != "$(cat "$STATE/running" 2>/dev/null || true)" ]; then return; fi
+  mkdir -p "$GOOD"
+  cp -a "$PKI/ca.pem" /etc/etcd.env "$UNIT" "$GOOD/"
+  readlink /usr/local/bin/etcd >"$GOOD/release"
+}
+
+back_to_good() {
+  local name release
+  release=$(dirname "$(cat "$GOOD/release")")
+  put 0644 root:root "$PKI/ca.pem" <"$GOOD/ca.pem"
+  put 0644 root:root /etc/etcd.env <"$GOOD/etcd.env"
+  put 0644 root:root "$UNIT" <"$GOOD/etcd.service"
+  for name in etcd etcdctl etcdutl; do point "$release/$name" "/usr/local/bin/$name"; done
+  rm -f "$STATE/running"
+  systemctl daemon-reload
+  systemctl reset-failed etcd.service 2>/dev/null || true
+  systemctl restart --no-block etcd.service
+}
+
+# Drop-ins that change the unit behind its file's back. The one with the addresses is the host step's.
+remove_overrides() {
+  local path
+  for path in $(unit_property DropInPaths); do
+    case $path in
+      /etc/systemd/system/etcd.service.d/addresses.conf) ;;
+      /etc/systemd/system/etcd.service.d/* | /run/systemd/system/etcd.service.d/* | /etc/systemd/system.control/etcd.service.d/* | /run/systemd/system.control/etcd.service.d/*)
+        say "removing $path, which overrides the unit"
+        rm -f "$path"
+        # What it set may be part of the running process: the fingerprint no longer says what that one has loaded.
+        rm -f "$STATE/running"
+        ;;
+      *) fail "$path overrides the unit for more than etcd; move it away" ;;
+    esac
+  done
+}
+
+# started: what the process has loaded.
 started() { fingerprint | put 0644 root:root "$STATE/running"; }
 
 # configured_cluster: the initial-cluster value of all configured nodes.
@@ -143,8 +197,9 @@ start_again() {
   if [ -e "$FORMED" ] && [ -n "$(reachable_others)" ]; then wait_until_ready "$READY_SECONDS"; fi
 }
 
+# restart: only with every other voter healthy; on failure the last good files come back and etcd's own words are shown.
 restart() {
-  local id sick
+  local id sick since words
   id=$(status_field "$LOCAL" MemberID)
   sick=$(sick_others "$LOCAL" "$id")
   if [ -n "$sick" ]; then
@@ -152,11 +207,21 @@ restart() {
   fi
   hand_over "$id"
   say "restarting etcd"
+  keep_good
+  install_files
+  since=$(date '+%Y-%m-%d %H:%M:%S')
   systemctl restart --no-block etcd.service
-  started
   sleep 0.2
-  wait_until_ready "$READY_SECONDS"
-  retry 30 healthy "$LOCAL" >/dev/null || fail "etcd is not healthy after its restart; its last lines:"$'\n'"$(journal)"
+  if ! (wait_until_ready "$READY_SECONDS" && retry 30 healthy "$LOCAL") >/dev/null 2>&1; then
+    words=$(journalctl --unit etcd.service --since "$since" --lines 15 --no-pager --output cat 2>/dev/null || true)
+    if [ -d "$GOOD" ]; then
+      back_to_good
+      (wait_until_ready "$READY_SECONDS") || fail "etcd starts neither with the new files nor with the last good ones; its words:"$'\n'"$words"
+      fail "etcd did not start with the new files, and was started again with the last good ones; its words:"$'\n'"$words"
+    fi
+    fail "etcd did not start; its words:"$'\n'"$words"
+  fi
+  started
 }
 
 remove() {
@@ -166,7 +231,10 @@ remove() {
   systemctl reset-failed etcd.service 2>/dev/null || true
   # After leave this data belongs to no member any more; without FORMED it never did.
   rm -rf "$DATA"
-  rm -f "$FORMED" "$FIRST_START" "$STATE/running" "$STATE/abandon" "$STATE/receipts/member"
+  rm -f "$FORMED" "$FIRST_START" "$STATE/running" "$STATE/abandon"
+  rm -rf "$GOOD"
+  rm -f "$PKI/ca.pem" /etc/etcd.env "$UNIT" "$STATE/receipts/member"
+  systemctl daemon-reload
 }
 
 # Out of the cluster: by ID, through the others, and only if those that stay have a quorum of healthy voters.

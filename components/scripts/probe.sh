@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The read-only look at a host that every preview and up begins with. Prints lines of «word rest»:
-#   clock MILLISECONDS | finding TEXT | formed | unit ACTIVE ENABLED | receipt STEP REVISION | drift STEP TEXT
+#   clock MILLISECONDS | finding TEXT | formed | unit TEXT | receipt STEP REVISION | drift STEP TEXT
 # Takes the host step's values.
 
 probe() {
@@ -8,7 +8,7 @@ probe() {
   printf 'clock %s\n' "$(date +%s%3N)"
   preflight_findings | sed 's/^/finding /'
   if [ -e "$FORMED" ]; then echo formed; fi
-  printf 'unit %s %s\n' "$(systemctl is-active etcd.service 2>/dev/null || true)" "$(systemctl is-enabled etcd.service 2>/dev/null || true)"
+  unit_differences | sed 's/^/unit /'
   for step in host binaries files member; do
     [ -f "$STATE/receipts/$step" ] || continue
     revision=$(sed -n '1s/^revision //p' "$STATE/receipts/$step")
@@ -19,19 +19,40 @@ probe() {
   done
 }
 
+# unit_differences: what keeps systemd from running etcd as the files say, in words, one a line.
+unit_differences() {
+  local active enabled path
+  active=$(systemctl is-active etcd.service 2>/dev/null || true)
+  enabled=$(systemctl is-enabled etcd.service 2>/dev/null || true)
+  if [ "$active" != active ]; then echo "etcd.service is $active"; fi
+  if [ "$enabled" != enabled ]; then echo "etcd.service is ${enabled:-missing}"; fi
+  for path in $(systemctl show --property DropInPaths --value etcd.service); do
+    [ "$path" = /etc/systemd/system/etcd.service.d/addresses.conf ] || echo "etcd.service is overridden by $path"
+  done
+}
+
 # differences RECEIPT: what is not as the step left it, in words, one a line.
 differences() {
-  local line path now
+  local line thing now
   sed 1d "$1" | while read -r line; do
-    path=${line##* }
-    now=$(describe "$path")
+    thing=${line##* }
+    now=$(describe "$thing")
     if [ "$now" = "$line" ]; then continue; fi
     case $now in
-      absent*) echo "$path removed" ;;
-      "${line%% *}"*) explain "$path" "$line" "$now" ;;
-      *) echo "$path is a ${now%% *} now, was a ${line%% *}" ;;
+      absent*) echo "$(words "$thing") removed" ;;
+      "${line%% *}"*) explain "$(words "$thing")" "$line" "$now" ;;
+      *) echo "$(words "$thing") is a ${now%% *} now, was a ${line%% *}" ;;
     esac
   done
+}
+
+words() {
+  case $1 in
+    @hosts) echo 'block in /etc/hosts' ;;
+    @firewall) echo 'firewall table inet etcd' ;;
+    @user) echo 'user etcd' ;;
+    *) echo "$1" ;;
+  esac
 }
 
 # explain PATH BEFORE NOW: two descriptions of the same kind that differ.
@@ -41,6 +62,7 @@ explain() {
   read -ra now <<<"$3"
   case ${now[0]} in
     link) echo "$1 points to ${now[1]}, not ${before[1]}" ;;
+    state) echo "$1 changed" ;;
     *)
       if [ "${before[1]}" != "${now[1]}" ]; then echo "$1 has mode ${now[1]}, not ${before[1]}"; fi
       if [ "${before[2]}" != "${now[2]}" ]; then echo "$1 is owned by ${now[2]}, not ${before[2]}"; fi
