@@ -43,30 +43,34 @@ export class EtcdCluster extends pulumi.ComponentResource {
     const authority = new CertificateAuthority("ca", { pki: config.pki }, { parent: this });
     const client = clientCertificate(authority, config.pki, { parent: this });
 
-    const nodes: EtcdNode[] = [];
-    for (const { node, connection, verdict } of present(config, args.verdicts)) {
-      nodes.push(
-        new EtcdNode(
-          {
-            config,
-            node,
-            connection,
-            authority,
-            client,
-            token: token.hex,
-            verdict,
-            after: nodes.at(-1)?.member,
-          },
-          { parent: this },
-        ),
+    const nodes = new Map<string, EtcdNode>();
+    let previous: EtcdNode | undefined;
+    for (const { node, connection, verdict } of turns(config, args.verdicts)) {
+      previous = new EtcdNode(
+        {
+          config,
+          node,
+          connection,
+          authority,
+          client,
+          token: token.hex,
+          verdict,
+          after: previous?.member,
+        },
+        { parent: this },
       );
+      nodes.set(node.name, previous);
     }
-    const work = pulumi.all(nodes.map((node) => node.work)).apply((all) => all.join("\n"));
-    const members = nodes.map((node) => node.member);
-    const gates = nodes.map((node) => node.health(work, members));
+    // In the order of the configuration again: whoever leads must not change what the gates are told.
+    const inOrder = config.nodes.flatMap(({ name: nodeName }) => nodes.get(nodeName) ?? []);
+    const work = pulumi.all(inOrder.map((node) => node.work)).apply((all) => all.join("\n"));
+    const members = inOrder.map((node) => node.member);
+    const gates = inOrder.map((node) => node.health(work, members));
     const view = pulumi
       .all(gates.map((gate: remote.Command) => gate.stdout))
-      .apply((outputs) => agree(nodes.map((node, index) => [node.nodeName, outputs[index] ?? ""])));
+      .apply((outputs) =>
+        agree(inOrder.map((node, index) => [node.nodeName, outputs[index] ?? ""])),
+      );
 
     this.endpoints = config.nodes
       .filter(({ lost }) => !lost)
@@ -86,8 +90,12 @@ export class EtcdCluster extends pulumi.ComponentResource {
   }
 }
 
-function present(config: ClusterConfig, verdicts: ReadonlyMap<string, Verdict>) {
-  return config.nodes.flatMap(
+/**
+ * The nodes in the order in which their members are worked on: as configured, the leader last, so
+ * that a roll moves the leadership once (etcd docs, «Upgrading etcd clusters»).
+ */
+function turns(config: ClusterConfig, verdicts: ReadonlyMap<string, Verdict>) {
+  const present = config.nodes.flatMap(
     (node): { node: NodeConfig; connection: Connection; verdict: Verdict }[] => {
       const connection = config.connections.get(node.name);
       const verdict = verdicts.get(node.name);
@@ -96,4 +104,8 @@ function present(config: ClusterConfig, verdicts: ReadonlyMap<string, Verdict>) 
         : [{ node, connection, verdict }];
     },
   );
+  return [
+    ...present.filter(({ verdict }) => !verdict.leader),
+    ...present.filter(({ verdict }) => verdict.leader),
+  ];
 }

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "./config";
-import { hostValues } from "./node";
+import { probeValues } from "./node";
 import { lookAtHosts, type ProbeTarget } from "./probe";
 import { judge, unseen, type Verdict } from "./survey";
 
@@ -23,7 +23,7 @@ export async function surveyHosts(config: ClusterConfig): Promise<ReadonlyMap<st
       const connection = config.connections.get(node.name);
       return connection === undefined
         ? []
-        : [[node.name, { connection, values: hostValues(config, node) }]];
+        : [[node.name, { connection, values: probeValues(config, node) }]];
     }),
   );
   const survey = judge(await lookAtHosts(targets, config.host.maximumClockSkew), now);

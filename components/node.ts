@@ -130,8 +130,16 @@ export class EtcdNode extends pulumi.ComponentResource {
   }
 }
 
-/** What the host step and the probe need to know; both look at the same things. */
-export function hostValues(config: ClusterConfig, node: NodeConfig): Record<string, string> {
+/** What the look at a host needs to know: the host step's values, whose preflight it repeats. */
+export function probeValues(config: ClusterConfig, node: NodeConfig): Record<string, string> {
+  return {
+    ...hostValues(config, node),
+    PKI: config.pki.directory,
+    VERSION: config.release.version,
+  };
+}
+
+function hostValues(config: ClusterConfig, node: NodeConfig): Record<string, string> {
   return {
     NODE: node.name,
     ADDRESS: node.address,

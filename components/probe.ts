@@ -28,8 +28,10 @@ export type Look =
       readonly formed: boolean;
       readonly findings: readonly Finding[];
       readonly receipts: ReadonlyMap<StepName, Receipt>;
-      /** What is wrong with the unit, in words. */
+      /** What is wrong with the unit and the running member, in words. */
       readonly unit: readonly string[];
+      /** Its member leads the cluster. */
+      readonly leader: boolean;
     }
   | {
       readonly seen: false;
@@ -95,10 +97,13 @@ export function read(
   const receipts = new Map<StepName, { revision: string; drift: string[] }>();
   const unit: string[] = [];
   let formed = false;
+  let leader = false;
   for (const line of output.split("\n")) {
     const [word, rest] = cut(line);
     if (word === "formed") {
       formed = true;
+    } else if (word === "leader") {
+      leader = true;
     } else if (word === "clock") {
       findings.push(...clockFindings(Number(rest), local, maximumClockSkew));
     } else if (word === "finding") {
@@ -121,7 +126,7 @@ export function read(
       unit.push(rest);
     }
   }
-  return { seen: true, formed, findings, receipts, unit };
+  return { seen: true, formed, findings, receipts, unit, leader };
 }
 
 function clockFindings(

@@ -8,6 +8,8 @@ export type StepName = (typeof STEPS)[number];
 export interface Verdict {
   /** Whether the host was looked at in this run. */
   readonly seen: boolean;
+  /** Its member leads the cluster: its turn comes last. */
+  readonly leader: boolean;
   readonly revisions: Readonly<Record<StepName, string>>;
 }
 
@@ -59,7 +61,11 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date): Survey {
   const verdicts = new Map(
     [...looks].map(([name, look]): [string, Verdict] => [
       name,
-      { seen: look.seen, revisions: revisionsOf(look, formed, stamp) },
+      {
+        seen: look.seen,
+        leader: look.seen && look.leader,
+        revisions: revisionsOf(look, formed, stamp),
+      },
     ]),
   );
   return { verdicts, findings, warnings, repairs };
@@ -70,7 +76,10 @@ export function unseen(names: Iterable<string>, now: Date): ReadonlyMap<string, 
   const stamp = now.toISOString().replace(/\.\d+Z$/, "Z");
   const look: Look = { seen: false, distrusted: false, reason: "not looked at" };
   return new Map(
-    [...names].map((name) => [name, { seen: false, revisions: revisionsOf(look, false, stamp) }]),
+    [...names].map((name) => [
+      name,
+      { seen: false, leader: false, revisions: revisionsOf(look, false, stamp) },
+    ]),
   );
 }
 

@@ -21,7 +21,21 @@ apply() {
   else
     install_files
   fi
+  clear_alarms
   receipt member "$1" "$PKI/ca.pem" /etc/etcd.env "$UNIT" /usr/local/bin/etcd /usr/local/bin/etcdctl /usr/local/bin/etcdutl
+}
+
+# clear_alarms: a full database is read-only until it is compacted, defragmented and disarmed (etcd docs, «Maintenance»).
+# A corrupt one is for a person to look at.
+clear_alarms() {
+  local alarms revision
+  if [ ! -e "$FORMED" ] || ! alarms=$(etcdctl_as_client --endpoints "$LOCAL" --command-timeout 5s alarm list 2>/dev/null) || [ -z "$alarms" ]; then return; fi
+  case $alarms in *CORRUPT*) fail "the cluster has an alarm that no program should clear: $alarms" ;; esac
+  say "clearing the alarm: $(paste -sd ' ' - <<<"$alarms")"
+  revision=$(status_field "$LOCAL" Revision)
+  etcdctl_as_client --endpoints "$LOCAL" compaction --physical "$revision" >/dev/null 2>&1 || true
+  etcdctl_as_client --endpoints "$LOCAL" --command-timeout 120s defrag >/dev/null || fail "the database could not be defragmented"
+  etcdctl_as_client --endpoints "$LOCAL" alarm disarm >/dev/null || fail "the alarm could not be disarmed"
 }
 
 # What a running etcd has loaded and cannot reload: a difference means a restart. Leaves are not part of it.

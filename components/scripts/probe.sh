@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The read-only look at a host that every preview and up begins with. Prints lines of «word rest»:
-#   clock MILLISECONDS | finding TEXT | formed | unit TEXT | receipt STEP REVISION | drift STEP TEXT
-# Takes the host step's values.
+#   clock MILLISECONDS | finding TEXT | formed | unit TEXT | leader | receipt STEP REVISION | drift STEP TEXT
+# Takes the host step's values, PKI and VERSION.
 
 probe() {
   local step revision line
@@ -9,6 +9,9 @@ probe() {
   preflight_findings | sed 's/^/finding /'
   if [ -e "$FORMED" ]; then echo formed; fi
   unit_differences | sed 's/^/unit /'
+  if [ -e "$FORMED" ] && [ "$(systemctl is-active etcd.service)" = active ]; then
+    member_differences
+  fi
   for step in host binaries files member; do
     [ -f "$STATE/receipts/$step" ] || continue
     revision=$(sed -n '1s/^revision //p' "$STATE/receipts/$step")
@@ -29,6 +32,22 @@ unit_differences() {
   for path in $(systemctl show --property DropInPaths --value etcd.service); do
     [ "$path" = /etc/systemd/system/etcd.service.d/addresses.conf ] || echo "etcd.service is overridden by $path"
   done
+}
+
+# member_differences: what the running member says of itself; «leader» when it leads.
+member_differences() {
+  local status
+  if ! status=$(etcdctl_as_client --endpoints https://127.0.0.1:2379 --command-timeout 3s endpoint status --write-out fields 2>/dev/null); then
+    echo 'unit etcd.service does not answer its client'
+    return
+  fi
+  field() { sed -n "s/^\"$1\" : \"\{0,1\}\([^\"]*\)\"\{0,1\}\$/\1/p" <<<"$status"; }
+  if [ "$(field Leader)" = "$(field MemberID)" ]; then echo leader; fi
+  if [ "$(field Errors)" != '[]' ] && [ -n "$(field Errors)" ]; then echo "unit the cluster reports $(field Errors)"; fi
+  # A version that the configuration asks to change shows in the member's own step.
+  if [ "$(readlink /usr/local/bin/etcd)" = "$RELEASES/v$VERSION/etcd" ] && [ "$(field Version)" != "$VERSION" ]; then
+    echo "unit the process is still etcd $(field Version)"
+  fi
 }
 
 # differences RECEIPT: what is not as the step left it, in words, one a line.
