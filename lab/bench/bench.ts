@@ -1,0 +1,153 @@
+/**
+ * `npm run bench -- [RUNS]`: the program beside an empty program with the same plugins and beside a
+ * script by hand, all in one run on one machine, because timings of different runs do not compare.
+ */
+
+import { writeFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { join } from "node:path";
+import { stringify } from "yaml";
+import { checkout, hostAddress, Lab, type Result } from "../../test/support/lab";
+import { logins, median, peakMemory, show, type Times, timed } from "./measure";
+
+const VERSION = "3.6.16";
+const RUNS = Number(process.argv[2] ?? 3);
+const lab = new Lab("bench");
+const names = (count: number) => Array.from({ length: count }, (_, index) => `etcd0${index + 1}`);
+
+const empty = {
+  PULUMI_STACK: "empty",
+  BENCH_HOST: hostAddress("etcd01"),
+  BENCH_KEY_FILE: join(lab.directory, "ssh/id_ed25519"),
+};
+
+function pulumi(args: readonly string[]): Promise<Result> {
+  const config = ["--config-file", join(lab.directory, "Pulumi.bench.yaml")];
+  return lab.run(["pulumi", ...args, ...config, "--non-interactive"], {
+    env: { PULUMI_STACK: "bench" },
+    timeoutMs: 600_000,
+  });
+}
+
+function pulumiEmpty(args: readonly string[]): Promise<Result> {
+  const project = ["--cwd", join(checkout, "lab/bench/empty")];
+  const config = ["--config-file", join(lab.directory, "Pulumi.empty.yaml")];
+  return lab.run(["pulumi", ...args, ...project, ...config, "--non-interactive"], { env: empty });
+}
+
+function configure(nodes: number): void {
+  const config = {
+    "etcd:nodes": names(nodes).map((name) => ({ name, address: hostAddress(name) })),
+    "etcd:ssh": {
+      privateKeyFile: `${lab.directory}/ssh/id_ed25519`,
+      knownHostsFile: `${lab.directory}/ssh/known_hosts`,
+    },
+    "etcd:downloadUrl": "http://192.168.1.1:8080",
+  };
+  writeFileSync(join(lab.directory, "Pulumi.bench.yaml"), stringify({ config }));
+}
+
+/** Bare hosts and a stack without resources. */
+async function bare(nodes: number): Promise<void> {
+  await lab.reset();
+  await lab.run(["pulumi", "stack", "rm", "bench", "--force", "--yes", "--preserve-config"]);
+  await lab.run(["pulumi", "stack", "init", "bench"]);
+  configure(nodes);
+}
+
+const up = () => pulumi(["up", "--yes", "--skip-preview"]);
+const preview = () => pulumi(["preview", "--expect-no-changes"]);
+
+async function repeat(run: () => Promise<number>): Promise<Times> {
+  const times: number[] = [];
+  for (let index = 0; index < RUNS; index += 1) {
+    times.push(await run());
+  }
+  return times;
+}
+
+async function create(nodes: number): Promise<number> {
+  await bare(nodes);
+  return timed(up);
+}
+
+async function byHand(): Promise<number> {
+  await lab.reset();
+  const nodes = names(3).map((name) => `${name}=${hostAddress(name)}`);
+  const ssh = join(lab.directory, "ssh");
+  return timed(() =>
+    lab.run([
+      "bash",
+      "lab/bench/by-hand.sh",
+      join(ssh, "id_ed25519"),
+      join(ssh, "known_hosts"),
+      "http://192.168.1.1:8080",
+      VERSION,
+      ...nodes,
+    ]),
+  );
+}
+
+async function main(): Promise<void> {
+  await lab.up(7);
+  // The first run of a program compiles it; that is not what is measured.
+  await create(3);
+  await pulumiEmpty(["stack", "init", "empty"]);
+  await pulumiEmpty(["up", "--yes", "--skip-preview"]);
+
+  const rows: string[][] = [["what", "ours", "beside it", "ratio", "goal"]];
+  const compare = (what: string, ours: Times, other: string, theirs: Times, goal: string) =>
+    rows.push([
+      what,
+      show(ours),
+      `${other} ${show(theirs)}`,
+      (median(ours) / median(theirs)).toFixed(2),
+      goal,
+    ]);
+
+  const script = await repeat(byHand);
+  const seven = await repeat(() => create(7));
+  const three = await repeat(() => create(3));
+  const before = await logins(lab, "etcd01");
+  await timed(preview);
+  const perPreview = (await logins(lab, "etcd01")) - before;
+  const unchanged: number[] = [];
+  const previews: number[] = [];
+  const emptyUps: number[] = [];
+  const emptyPreviews: number[] = [];
+  // In turn, so that a slow spell of the machine hits all alike.
+  for (let index = 0; index < RUNS; index += 1) {
+    emptyUps.push(await timed(() => pulumiEmpty(["up", "--yes", "--skip-preview"])));
+    unchanged.push(await timed(up));
+    emptyPreviews.push(await timed(() => pulumiEmpty(["preview"])));
+    previews.push(await timed(preview));
+  }
+  compare("create, 3 nodes", three, "script by hand", script, "2.0");
+  compare("create, 7 nodes", seven, "3 nodes", three, "1.5");
+  compare("unchanged up", unchanged, "empty program", emptyUps, "1.4, or 2.5 s");
+  compare("preview", previews, "empty program", emptyPreviews, "1.4, or 2.5 s");
+
+  await bare(3);
+  const memory = await peakMemory(up);
+  const dials = await logins(lab, "etcd01");
+  const state = await lab.run(["pulumi", "stack", "export"], { env: { PULUMI_STACK: "bench" } });
+  rows.push(["ssh logins a host, create", String(dials), "", "", ""]);
+  rows.push(["ssh logins a host, preview", String(perPreview), "", "", "1"]);
+  rows.push(["peak memory of the program", `${memory.toFixed(0)} MiB`, "", "", "300 MB"]);
+  rows.push(["state, 3 nodes", `${(state.stdout.length / 1024).toFixed(0)} KiB`, "", "", ""]);
+
+  console.log(`${RUNS} runs each, median (fastest-slowest), ${cpus().length} cores\n`);
+  const widths = (rows[0] ?? []).map((_, column) =>
+    Math.max(...rows.map((row) => row[column]?.length ?? 0)),
+  );
+  for (const row of rows) {
+    console.log(row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  "));
+  }
+}
+
+main()
+  .finally(() => lab.down(true))
+  .catch((error: unknown) => {
+    console.error(error instanceof Error ? error.message : error);
+    process.exitCode = 1;
+  });

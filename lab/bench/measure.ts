@@ -1,0 +1,55 @@
+import { type Lab, type Result, runCommand } from "../../test/support/lab";
+
+/** Seconds of several runs of one thing, in the order they were taken. */
+export type Times = readonly number[];
+
+export function median(times: Times): number {
+  const sorted = [...times].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+}
+
+/** Median with the extremes, for a reader to see how noisy the machine was. */
+export function show(times: Times): string {
+  return `${median(times).toFixed(2)} s (${Math.min(...times).toFixed(2)}-${Math.max(...times).toFixed(2)})`;
+}
+
+/** Runs something that must succeed and returns how long it took. */
+export async function timed(run: () => Promise<Result>): Promise<number> {
+  const start = performance.now();
+  const result = await run();
+  if (result.code !== 0) {
+    throw new Error(`exit code ${result.code}\n${result.stdout}${result.stderr}`);
+  }
+  return (performance.now() - start) / 1000;
+}
+
+/** How many logins the sshd of a host has accepted so far, from its log. */
+export async function logins(lab: Lab, host: string): Promise<number> {
+  const result = await lab.exec(host, "journalctl -u ssh --no-pager | grep -c Accepted || true");
+  return Number(result.stdout.trim());
+}
+
+/**
+ * Peak memory of the program's own process (the one that runs index.ts) while `run` is under way,
+ * in MiB, sampled from /proc.
+ */
+export async function peakMemory(run: () => Promise<Result>): Promise<number> {
+  let peak = 0;
+  const sample = async () => {
+    const found = await runCommand([
+      "sh",
+      "-c",
+      "for p in $(pgrep -f '@pulumi/pulumi/cmd/run'); do grep VmHWM /proc/$p/status; done || true",
+    ]);
+    for (const match of found.stdout.matchAll(/VmHWM:\s+(\d+) kB/g)) {
+      peak = Math.max(peak, Number(match[1]) / 1024);
+    }
+  };
+  const timer = setInterval(() => void sample(), 200);
+  try {
+    await timed(run);
+  } finally {
+    clearInterval(timer);
+  }
+  return peak;
+}
