@@ -17,14 +17,16 @@ node_count() {
 }
 
 # Sets LEADER to the host's process 1, or returns 1 when the host is off. Process 1 of a host is
-# the one that is 1 in the second process namespace that this machine sees it in.
+# the one that is 1 in the second process namespace that this machine sees it in. A host that
+# lost its supervisor does not count: it could not reboot.
 find_leader() {
   local files
   LEADER=
   find_part "$1" || return 1
   files=("${PIDS[@]/#//proc/}")
-  LEADER=$(awk '/^NSpid:/ && NF == 3 && $3 == 1 { print $2; exit }' \
-    "${files[@]/%//status}" 2>/dev/null) || true
+  LEADER=$(awk '/^Name:/ && $2 == "systemd-nspawn" { supervised = 1 }
+    /^NSpid:/ && NF == 3 && $3 == 1 { leader = $2 }
+    END { if (supervised) print leader }' "${files[@]/%//status}" 2>/dev/null) || true
   [[ -n $LEADER ]]
 }
 

@@ -75,7 +75,7 @@ lab_up() {
   await_mirror
   ensure_stack
   [[ ${#started[@]} -eq 0 && ${#extra[@]} -eq 0 ]] ||
-    note "$count hosts are up, ${#started[@]} of them started: $(seconds_since "$start")"
+    note "hosts up: $count, of which ${#started[@]} started now, in $(seconds_since "$start")"
 }
 
 lab_down() {
@@ -86,6 +86,7 @@ lab_down() {
   [[ ${#running[@]} -eq 0 ]] || shut_down "${running[@]}"
   end_group "etcd-lab-$LAB_ID" || die "some processes of the lab do not end"
   rm -rf "$RUN_DIR"
+  rmdir --ignore-fail-on-non-empty "$RUN_ROOT" 2>/dev/null || true
 }
 
 # All hosts that should run, on bare new disks, with the network whole.

@@ -24,8 +24,10 @@ export function etcdctl(
       stdio: streams,
       env: {
         ...process.env,
-        ETCDCTL_API: "3",
-        ETCDCTL_ENDPOINTS: process.env["ETCDCTL_ENDPOINTS"] ?? outputs.endpoints.join(","),
+        // etcdctl refuses to choose between the variable and the flag.
+        ETCDCTL_ENDPOINTS: args.some((arg) => /^--endpoints(=|$)/.test(arg))
+          ? undefined
+          : (process.env.ETCDCTL_ENDPOINTS ?? outputs.endpoints.join(",")),
         ETCDCTL_CACERT: "/dev/fd/3",
         ETCDCTL_CERT: "/dev/fd/4",
         ETCDCTL_KEY: "/dev/fd/5",

@@ -45,7 +45,8 @@ user() {
 
 hosts_block() {
   {
-    sed "/^$BLOCK_BEGIN\$/,/^$BLOCK_END\$/d" /etc/hosts
+    # awk ends a last line that had no end, so that the block starts a line of its own.
+    sed "/^$BLOCK_BEGIN\$/,/^$BLOCK_END\$/d" /etc/hosts | awk 1
     printf '%s\n' "$BLOCK_BEGIN"
     awk 'NF == 2 { print $2 "\t" $1 }' <<<"$NODES"
     printf '%s\n' "$BLOCK_END"

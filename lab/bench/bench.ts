@@ -16,23 +16,19 @@ const lab = new Lab("bench");
 const names = (count: number) => Array.from({ length: count }, (_, index) => `etcd0${index + 1}`);
 
 const empty = {
-  PULUMI_STACK: "empty",
   BENCH_HOST: hostAddress("etcd01"),
   BENCH_KEY_FILE: join(lab.directory, "ssh/id_ed25519"),
 };
 
 function pulumi(args: readonly string[]): Promise<Result> {
-  const config = ["--config-file", join(lab.directory, "Pulumi.bench.yaml")];
-  return lab.run(["pulumi", ...args, ...config, "--non-interactive"], {
-    env: { PULUMI_STACK: "bench" },
-    timeoutMs: 600_000,
-  });
+  const stack = ["--stack", "bench", "--config-file", join(lab.directory, "Pulumi.bench.yaml")];
+  return lab.run(["pulumi", ...args, ...stack, "--non-interactive"], { timeoutMs: 600_000 });
 }
 
 function pulumiEmpty(args: readonly string[]): Promise<Result> {
   const project = ["--cwd", join(checkout, "lab/bench/empty")];
-  const config = ["--config-file", join(lab.directory, "Pulumi.empty.yaml")];
-  return lab.run(["pulumi", ...args, ...project, ...config, "--non-interactive"], { env: empty });
+  const stack = ["--stack", "empty", "--config-file", join(lab.directory, "Pulumi.empty.yaml")];
+  return lab.run(["pulumi", ...args, ...project, ...stack, "--non-interactive"], { env: empty });
 }
 
 function configure(nodes: number): void {
@@ -51,7 +47,7 @@ function configure(nodes: number): void {
 async function bare(nodes: number): Promise<void> {
   await lab.reset();
   await lab.run(["pulumi", "stack", "rm", "bench", "--force", "--yes", "--preserve-config"]);
-  await lab.run(["pulumi", "stack", "init", "bench"]);
+  await lab.run(["pulumi", "stack", "init", "bench", "--no-select"]);
   configure(nodes);
 }
 
@@ -92,7 +88,8 @@ async function main(): Promise<void> {
   await lab.up(7);
   // The first run of a program compiles it; that is not what is measured.
   await create(3);
-  await pulumiEmpty(["stack", "init", "empty"]);
+  const project = ["--cwd", join(checkout, "lab/bench/empty")];
+  await lab.run(["pulumi", "stack", "init", "empty", "--no-select", ...project]);
   await pulumiEmpty(["up", "--yes", "--skip-preview"]);
 
   const rows: string[][] = [["what", "ours", "beside it", "ratio", "goal"]];
@@ -130,7 +127,7 @@ async function main(): Promise<void> {
   await bare(3);
   const memory = await peakMemory(up);
   const dials = await logins(lab, "etcd01");
-  const state = await lab.run(["pulumi", "stack", "export"], { env: { PULUMI_STACK: "bench" } });
+  const state = await lab.run(["pulumi", "stack", "export", "--stack", "bench"]);
   rows.push(["ssh logins a host, create", String(dials), "", "", ""]);
   rows.push(["ssh logins a host, preview", String(perPreview), "", "", "1"]);
   rows.push(["peak memory of the program", `${memory.toFixed(0)} MiB`, "", "", "300 MB"]);

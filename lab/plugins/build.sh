@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the plugin stand-ins into OUTDIR, one directory per plugin as the Pulumi CLI names them
-# (resource-NAME-vVERSION), so that links to them in $PULUMI_HOME/plugins make the CLI find them.
+# (resource-NAME-vVERSION). The CLI takes no links to directories: in $PULUMI_HOME/plugins they are
+# real directories, whose files may be links to these.
 set -euo pipefail
 
 usage="usage: bash lab/plugins/build.sh OUTDIR"

@@ -14,6 +14,7 @@ function exitWithParent(): void {
 
 /** Serves the plugin on a free port of 127.0.0.1 and prints the port, as the engine expects. */
 export function serve(plugin: Plugin): void {
+  exitWithParent();
   const engineAddress = process.argv.slice(2).find((argument) => !argument.startsWith("-"));
   const server = new Server({
     "grpc.max_receive_message_length": -1,
@@ -26,6 +27,5 @@ export function serve(plugin: Plugin): void {
       process.exit(1);
     }
     process.stdout.write(`${port}\n`);
-    exitWithParent();
   });
 }

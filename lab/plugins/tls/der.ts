@@ -24,7 +24,8 @@ export function element(tagByte: number, ...content: Uint8Array[]): Buffer {
 }
 
 export const sequence = (...items: Uint8Array[]) => element(tag.sequence, ...items);
-export const set = (...items: Uint8Array[]) => element(tag.set, ...items);
+/** DER wants the elements of a set in the order of their encodings. */
+export const set = (...items: Uint8Array[]) => element(tag.set, ...items.sort(Buffer.compare));
 export const octetString = (content: Uint8Array) => element(tag.octetString, content);
 export const yes = () => element(tag.boolean, Buffer.from([0xff]));
 export const nothing = Buffer.from([0x05, 0x00]);
