@@ -1,5 +1,9 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { type AddressInfo, connect } from "node:net";
-import { type Connection, Server, utils } from "ssh2";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Connection, Server } from "ssh2";
 
 /** An SSH server of the test's own on the loopback. */
 export interface Sshd {
@@ -19,13 +23,17 @@ export interface Answer {
   readonly code?: number;
 }
 
-/** A new key pair: the private one as OpenSSH writes it to a file, the public one without comment. */
+/** A new key pair as OpenSSH writes it: the private one, and the public one without its comment. */
 export function keyPair(): { readonly private: string; readonly public: string } {
-  const pair = utils.generateKeyPairSync("ed25519");
-  return {
-    private: `${pair.private.trimEnd()}\n`,
-    public: pair.public.split(" ").slice(0, 2).join(" "),
+  const directory = mkdtempSync(join(tmpdir(), "etcd-key-"));
+  const file = join(directory, "key");
+  execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "", "-f", file]);
+  const pair = {
+    private: readFileSync(file, "utf8"),
+    public: readFileSync(`${file}.pub`, "utf8").trim(),
   };
+  rmSync(directory, { recursive: true });
+  return pair;
 }
 
 /**

@@ -82,7 +82,10 @@ export class PluginProcess {
       stdio: ["ignore", "pipe", "inherit"],
     });
     const [port] = await once(createInterface(child.stdout), "line");
-    const client = new ResourceProviderClient(`127.0.0.1:${port}`, credentials.createInsecure());
+    const client = new ResourceProviderClient(`127.0.0.1:${port}`, credentials.createInsecure(), {
+      "grpc.max_receive_message_length": -1,
+      "grpc.max_send_message_length": -1,
+    });
     return new PluginProcess(client, log, child, server);
   }
 
