@@ -43,41 +43,53 @@ export class EtcdCluster extends pulumi.ComponentResource {
     const authority = new CertificateAuthority("ca", { pki: config.pki }, { parent: this });
     const client = clientCertificate(authority, config.pki, { parent: this });
 
-    const nodes = new Map<string, EtcdNode>();
-    let previous: EtcdNode | undefined;
-    for (const { node, connection, verdict } of turns(config, args.verdicts)) {
-      previous = new EtcdNode(
-        {
-          config,
-          node,
-          connection,
-          authority,
-          client,
-          token: token.hex,
-          verdict,
-          after: previous?.member,
-        },
-        { parent: this },
-      );
-      nodes.set(node.name, previous);
+    const all = config.nodes.flatMap((node) => {
+      const verdict = args.verdicts.get(node.name);
+      const connection = node.lost ? nowhere(node) : config.connections.get(node.name);
+      return verdict === undefined || connection === undefined
+        ? []
+        : [
+            {
+              lost: node.lost,
+              verdict,
+              node: new EtcdNode(
+                { config, node, connection, authority, client, token: token.hex, verdict },
+                { parent: this },
+              ),
+            },
+          ];
+    });
+    const present = all.filter(({ lost }) => !lost);
+    const hosts = present.map(({ node }) => node.host);
+    const speaker = present.find(({ verdict }) => verdict.hold !== "everything") ?? present[0];
+    const lost = config.nodes.filter((node) => node.lost).map(({ address }) => address);
+    // A dead member goes before others come: etcd adds none while one does not answer.
+    const losses =
+      speaker === undefined || lost.length === 0
+        ? []
+        : [speaker.node.removeLost(lost, hosts, { parent: this })];
+    const members: remote.Command[] = [];
+    for (const { node } of turns(all)) {
+      members.push(node.member([...hosts, ...losses, ...members.slice(-1)]));
     }
-    // In the order of the configuration again: whoever leads must not change what the gates are told.
-    const inOrder = config.nodes.flatMap(({ name: nodeName }) => nodes.get(nodeName) ?? []);
-    const work = pulumi.all(inOrder.map((node) => node.work)).apply((all) => all.join("\n"));
-    const members = inOrder.map((node) => node.member);
-    const gates = inOrder.map((node) => node.health(work, members));
+    const work = pulumi.all(present.map(({ node }) => node.work)).apply((each) => each.join("\n"));
+    const gates = all.map(({ node }) => ({
+      node,
+      gate: node.health(work, members),
+    }));
+    const seen = gates.filter(({ node }) => present.some((other) => other.node === node));
     const view = pulumi
-      .all(gates.map((gate: remote.Command) => gate.stdout))
+      .all(seen.map(({ gate }) => gate.stdout))
       .apply((outputs) =>
-        agree(inOrder.map((node, index) => [node.nodeName, outputs[index] ?? ""])),
+        agree(seen.map(({ node }, index) => [node.nodeName, outputs[index] ?? ""])),
       );
 
     this.endpoints = config.nodes
       .filter(({ lost }) => !lost)
       .map(({ address }) => `https://${bracketed(address)}:2379`);
-    this.members = view.apply((seen) => [...seen.members]);
-    this.clusterId = view.apply((seen) => seen.clusterId);
-    this.version = view.apply((seen) => seen.version);
+    this.members = view.apply(({ members: list }) => [...list]);
+    this.clusterId = view.apply(({ clusterId }) => clusterId);
+    this.version = view.apply(({ version }) => version);
     this.caCertificate = authority.certificate;
     this.clientCertificate = client.certificate;
     this.clientKey = pulumi.secret(client.privateKey);
@@ -94,18 +106,14 @@ export class EtcdCluster extends pulumi.ComponentResource {
  * The nodes in the order in which their members are worked on: as configured, the leader last, so
  * that a roll moves the leadership once (etcd docs, «Upgrading etcd clusters»).
  */
-function turns(config: ClusterConfig, verdicts: ReadonlyMap<string, Verdict>) {
-  const present = config.nodes.flatMap(
-    (node): { node: NodeConfig; connection: Connection; verdict: Verdict }[] => {
-      const connection = config.connections.get(node.name);
-      const verdict = verdicts.get(node.name);
-      return connection === undefined || verdict === undefined
-        ? []
-        : [{ node, connection, verdict }];
-    },
-  );
+function turns<T extends { readonly verdict: Verdict }>(nodes: readonly T[]): readonly T[] {
   return [
-    ...present.filter(({ verdict }) => !verdict.leader),
-    ...present.filter(({ verdict }) => verdict.leader),
+    ...nodes.filter(({ verdict }) => !verdict.leader),
+    ...nodes.filter(({ verdict }) => verdict.leader),
   ];
+}
+
+/** A lost node's steps stay in the state until it leaves the configuration; nothing dials it. */
+function nowhere(node: NodeConfig): Connection {
+  return { host: node.address, port: 22, user: "root", sudo: false };
 }

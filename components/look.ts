@@ -15,8 +15,9 @@ export async function surveyHosts(config: ClusterConfig): Promise<ReadonlyMap<st
     await pulumi.log.warn(warning);
   }
   const now = new Date();
+  const names = config.nodes.map(({ name }) => name);
   if (!config.drift) {
-    return unseen(config.connections.keys(), now);
+    return unseen(names, now);
   }
   const targets = new Map(
     config.nodes.flatMap((node): [string, ProbeTarget][] => {
@@ -41,5 +42,6 @@ export async function surveyHosts(config: ClusterConfig): Promise<ReadonlyMap<st
       ].join("\n"),
     );
   }
-  return survey.verdicts;
+  // A lost node is not looked at; its steps are held for good.
+  return new Map([...unseen(names, now), ...survey.verdicts]);
 }

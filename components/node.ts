@@ -17,17 +17,16 @@ export interface NodeArgs {
   readonly token: pulumi.Input<string>;
   /** What the look at this host found. */
   readonly verdict: Verdict;
-  /** The member's step of the node before: members start, restart and leave one at a time. */
-  readonly after?: pulumi.Resource;
 }
 
 /** One machine of the cluster, from preflight to running member. */
 export class EtcdNode extends pulumi.ComponentResource {
   readonly nodeName: string;
-  readonly member: remote.Command;
+  readonly host: remote.Command;
   /** Changes whenever the member's step has something to do. */
   readonly work: pulumi.Output<string>;
   readonly #args: NodeArgs;
+  readonly #prepared: remote.Command[];
 
   constructor(args: NodeArgs, opts?: pulumi.ComponentResourceOptions) {
     super("etcd:index:Node", args.node.name, {}, opts);
@@ -38,10 +37,7 @@ export class EtcdNode extends pulumi.ComponentResource {
       server: nodeCertificate(node, "server", authority, config.pki, { parent: this }),
       peer: nodeCertificate(node, "peer", authority, config.pki, { parent: this }),
     };
-    const unit = renderUnit(config);
-    const environment = renderEnvironment(node);
-
-    const host = this.#step("host", hostValues(config, node), []);
+    this.host = this.#step("host", hostValues(config, node), []);
     const binaries = this.#step(
       "binaries",
       {
@@ -52,7 +48,7 @@ export class EtcdNode extends pulumi.ComponentResource {
         SHA256_ARM64: config.release.sha256.arm64 ?? "",
       },
       // The preflight of this host comes first; the download itself needs nothing from it.
-      [host],
+      [this.host],
     );
     const files = this.#step(
       "files",
@@ -66,28 +62,46 @@ export class EtcdNode extends pulumi.ComponentResource {
         PEER_PEM: pem(certificates.peer.certificate),
         PEER_KEY: pem(certificates.peer.privateKey),
       },
-      [host],
+      [this.host],
     );
-    this.member = this.#step(
+    this.#prepared = [this.host, binaries, files];
+    this.work = authority.certificate.apply((ca) =>
+      sha256(
+        [
+          args.verdict.revisions.member,
+          renderUnit(config),
+          renderEnvironment(node),
+          ca,
+          config.release.version,
+        ].join("\n"),
+      ),
+    );
+    this.registerOutputs({});
+  }
+
+  /**
+   * The member itself: starts, joins, restarts when it must, and leaves.
+   *
+   * @param after what it waits for beside its own node's steps.
+   */
+  member(after: readonly pulumi.Resource[]): remote.Command {
+    const { config, node, authority, token } = this.#args;
+    return this.#step(
       "member",
       {
         NODE: node.name,
         ADDRESS: node.address,
         VERSION: config.release.version,
         PKI: config.pki.directory,
-        TOKEN: args.token,
+        TOKEN: token,
         SNAPSHOT: yesNo(config.destroy.snapshot),
         // What etcd cannot reload: the script restarts it when one of these changes.
         CA_PEM: pem(authority.certificate),
-        ENVIRONMENT: environment,
-        UNIT_TEXT: unit,
+        ENVIRONMENT: renderEnvironment(node),
+        UNIT_TEXT: renderUnit(config),
       },
-      [host, binaries, files, ...(args.after === undefined ? [] : [args.after])],
+      [...this.#prepared, ...after],
     );
-    this.work = authority.certificate.apply((ca) =>
-      sha256([args.verdict.revisions.member, unit, environment, ca].join("\n")),
-    );
-    this.registerOutputs({});
   }
 
   /**
@@ -96,24 +110,53 @@ export class EtcdNode extends pulumi.ComponentResource {
    *
    * @param work of all nodes.
    */
-  health(work: pulumi.Input<string>, members: pulumi.Resource[]): remote.Command {
+  health(work: pulumi.Input<string>, after: readonly pulumi.Resource[]): remote.Command {
     const { config, node } = this.#args;
+    const { NODES, FIREWALL, MANAGE_HOSTS, CLIENT_NETWORKS } = hostValues(config, node);
     return this.#step(
       "health",
       {
         NODE: node.name,
         PKI: config.pki.directory,
         VERSION: config.release.version,
+        NODES,
+        FIREWALL,
+        MANAGE_HOSTS,
+        CLIENT_NETWORKS,
         WORK: work,
       },
-      members,
+      after,
+    );
+  }
+
+  /** Takes the members of lost hosts out; one node does it for all. */
+  removeLost(
+    addresses: readonly string[],
+    after: readonly pulumi.Resource[],
+    opts: pulumi.CustomResourceOptions,
+  ): remote.Command {
+    const { config, connection, node, verdict } = this.#args;
+    return step(
+      "lost",
+      {
+        connection,
+        script: "lost",
+        values: {
+          NODE: node.name,
+          PKI: config.pki.directory,
+          LOST_ADDRESSES: addresses.join("\n"),
+        },
+        revision: "lost",
+        hold: verdict.hold,
+      },
+      { ...opts, dependsOn: [...after] },
     );
   }
 
   #step(
     script: StepName,
     values: Record<string, pulumi.Input<string>>,
-    dependsOn: pulumi.Resource[],
+    dependsOn: readonly pulumi.Resource[],
   ): remote.Command {
     const { connection, node, verdict } = this.#args;
     return step(
@@ -123,9 +166,9 @@ export class EtcdNode extends pulumi.ComponentResource {
         script,
         values,
         revision: verdict.revisions[script],
-        keepRevision: !verdict.seen,
+        hold: node.lost ? "for good" : verdict.hold,
       },
-      { parent: this, dependsOn },
+      { parent: this, dependsOn: [...dependsOn] },
     );
   }
 }
@@ -134,12 +177,11 @@ export class EtcdNode extends pulumi.ComponentResource {
 export function probeValues(config: ClusterConfig, node: NodeConfig): Record<string, string> {
   return {
     ...hostValues(config, node),
-    PKI: config.pki.directory,
     VERSION: config.release.version,
   };
 }
 
-function hostValues(config: ClusterConfig, node: NodeConfig): Record<string, string> {
+function hostValues(config: ClusterConfig, node: NodeConfig) {
   return {
     NODE: node.name,
     ADDRESS: node.address,
@@ -153,6 +195,7 @@ function hostValues(config: ClusterConfig, node: NodeConfig): Record<string, str
     CLIENT_NETWORKS: config.host.clientNetworks.join("\n"),
     MINIMUM_MEMORY: String(config.host.minimumMemory),
     MINIMUM_DISK: String(config.host.minimumDisk),
+    PKI: config.pki.directory,
   };
 }
 

@@ -227,7 +227,11 @@ function explain(connection: Connection, answer: Answer): string {
     .filter((line) => line !== "");
   const where = `${connection.user}@${connection.host}:${connection.port}`;
   if (answer.stderr.includes("Host key verification failed")) {
-    return `the host key of ${where} is not the expected one, so nothing was sent; if the host was really rebuilt, put its new key into the known_hosts file or etcd:ssh.hostKeys`;
+    const which =
+      connection.bastion === undefined
+        ? where
+        : `${where}, or of the bastion ${connection.bastion.host}:${connection.bastion.port},`;
+    return `the host key of ${which} is not the expected one, so nothing was sent; if the host was really rebuilt, put its new key into the known_hosts file or etcd:ssh.hostKeys`;
   }
   return `no SSH session as ${where}: ${said.at(-1) ?? "no answer in time"}`;
 }

@@ -3,11 +3,12 @@ import { join } from "node:path";
 
 /** Scripts that a host runs, each followed by the ones it calls. */
 const PARTS = {
-  host: ["lib", "preflight", "host"],
+  host: ["lib", "preflight", "cluster", "firewall", "host"],
   binaries: ["lib", "binaries"],
   files: ["lib", "files"],
   member: ["lib", "cluster", "member"],
-  health: ["lib", "cluster", "health"],
+  lost: ["lib", "cluster", "membership", "lost"],
+  health: ["lib", "cluster", "membership", "firewall", "health"],
   probe: ["lib", "preflight", "probe"],
 } as const;
 

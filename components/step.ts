@@ -7,6 +7,20 @@ import type { Connection, Endpoint } from "./ssh";
 const DIALS = 3;
 const DIAL_SECONDS = 10;
 
+/**
+ * How much of a step that exists already stays as the state has it: nothing, its revision (the
+ * hosts were not looked at), everything (its host does not answer, so nothing is planned there),
+ * or everything for good (its host is lost, and is not dialled for the removal either).
+ */
+export type Hold = "nothing" | "revision" | "everything" | "for good";
+
+const HELD: Readonly<Record<Hold, string[]>> = {
+  nothing: [],
+  revision: ["create"],
+  everything: ["connection", "create", "delete", "stdin"],
+  "for good": ["connection", "create", "delete", "stdin"],
+};
+
 export interface StepArgs {
   readonly connection: Connection;
   readonly script: ScriptName;
@@ -17,8 +31,7 @@ export interface StepArgs {
    * the step run again.
    */
   readonly revision: pulumi.Input<string>;
-  /** The host could not be looked at: the revision in the state stands, whatever `revision` says. */
-  readonly keepRevision: boolean;
+  readonly hold: Hold;
 }
 
 /**
@@ -46,8 +59,8 @@ export function step(
     },
     {
       ...opts,
-      // A step that changes its ways changes its script: nothing is ever replaced.
-      ignoreChanges: args.keepRevision ? ["create"] : [],
+      ignoreChanges: HELD[args.hold],
+      retainOnDelete: args.hold === "for good",
     },
   );
 }

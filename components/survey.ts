@@ -1,4 +1,5 @@
 import type { Look } from "./probe";
+import type { Hold } from "./step";
 
 /** The steps of a node in the order they depend on each other. */
 export const STEPS = ["host", "binaries", "files", "member", "health"] as const;
@@ -6,8 +7,8 @@ export type StepName = (typeof STEPS)[number];
 
 /** What the look at one host means for its steps. */
 export interface Verdict {
-  /** Whether the host was looked at in this run. */
-  readonly seen: boolean;
+  /** What of its steps stays as it is. */
+  readonly hold: Hold;
   /** Its member leads the cluster: its turn comes last. */
   readonly leader: boolean;
   readonly revisions: Readonly<Record<StepName, string>>;
@@ -34,7 +35,11 @@ export interface Survey {
 export function judge(looks: ReadonlyMap<string, Look>, now: Date): Survey {
   const findings: string[] = [];
   const warnings: string[] = [];
-  const silent = new Set([...looks].filter(([, look]) => !look.seen).map(([name]) => name));
+  // That a neighbour does not answer says nothing when it does not answer the operator either, or
+  // when its own firewall, which is ours, will be opened by this very run.
+  const excused = new Set(
+    [...looks].filter(([, look]) => !look.seen || look.receipts.has("host")).map(([name]) => name),
+  );
   const formed = [...looks.values()].some((look) => look.seen && look.formed);
   for (const [name, look] of looks) {
     if (!look.seen) {
@@ -48,8 +53,7 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date): Survey {
     }
     const ours = look.receipts.has("host");
     for (const finding of look.findings) {
-      // A neighbour that does not answer the operator either is reported by itself.
-      if (finding.about === undefined || !silent.has(finding.about)) {
+      if (finding.about === undefined || !excused.has(finding.about)) {
         (ours ? warnings : findings).push(`${name}: ${finding.text}`);
       }
     }
@@ -62,7 +66,7 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date): Survey {
     [...looks].map(([name, look]): [string, Verdict] => [
       name,
       {
-        seen: look.seen,
+        hold: look.seen ? "nothing" : "everything",
         leader: look.seen && look.leader,
         revisions: revisionsOf(look, formed, stamp),
       },
@@ -78,7 +82,7 @@ export function unseen(names: Iterable<string>, now: Date): ReadonlyMap<string, 
   return new Map(
     [...names].map((name) => [
       name,
-      { seen: false, leader: false, revisions: revisionsOf(look, false, stamp) },
+      { hold: "revision", leader: false, revisions: revisionsOf(look, false, stamp) },
     ]),
   );
 }

@@ -37,10 +37,12 @@ members() {
 }
 
 # status_field ENDPOINT FIELD: one value of the endpoint's status as etcdctl prints it with --write-out fields; IDs in hex.
+# Fails when the endpoint does not answer.
 status_field() {
   local value
   value=$(etcdctl_as_client --endpoints "$1" --command-timeout 3s endpoint status --write-out fields 2>/dev/null |
     sed -n "s/^\"$2\" : \"\{0,1\}\([^\"]*\)\"\{0,1\}\$/\1/p")
+  [ -n "$value" ] || return 1
   case $2 in
     *ID | Leader) printf '%x' "$value" ;;
     *) printf '%s' "$value" ;;

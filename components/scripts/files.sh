@@ -20,12 +20,14 @@ apply() {
   put 0644 root:root "$PKI/server.pem" <<<"$SERVER_PEM"
   put 0600 etcd:etcd "$PKI/peer-key.pem" <<<"$PEER_KEY"
   put 0644 root:root "$PKI/peer.pem" <<<"$PEER_PEM"
+  runuser -u etcd -- test -r "$PKI/server-key.pem" ||
+    fail "the etcd user cannot read $PKI/server-key.pem; let it pass through the directories above"
   local paths
   mapfile -t paths < <(leaf_files)
   receipt files "$1" "$PKI" "${paths[@]}"
 }
 
-# The directories above PKI that do not exist yet are ours to remove later; those that exist stay as they are.
+# Directories that do not exist yet are ours, to give a mode to and to remove later; those that exist stay as they are.
 make_directories() {
   local path=$PKI missing=()
   while [ ! -d "$path" ]; do
@@ -37,13 +39,15 @@ make_directories() {
     printf '%s\n' "$path" >>"$STATE/made-directories"
     mkdir -m 0755 "$path"
   done
-  chmod 0750 "$PKI"
-  chown root:etcd "$PKI"
+  if grep -qxF "$PKI" "$STATE/made-directories" 2>/dev/null; then
+    chmod 0750 "$PKI"
+    chown root:etcd "$PKI"
+  fi
 }
 
 remove() {
   local path
-  while read -r path; do rm -f "$path"; done < <(leaf_files)
+  while read -r path; do rm -f "$path" "$path".new-??????; done < <(leaf_files)
   if [ -e "$STATE/made-directories" ]; then
     sort -ru "$STATE/made-directories" | while read -r path; do rmdir "$path" 2>/dev/null || true; done
     rm -f "$STATE/made-directories"

@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
 # Step «health»: the gate. Waits until this host's member is ready, then says on standard output how it sees the cluster;
-# the program compares the views of all members. Takes NODE PKI VERSION.
+# the program compares the views of all members. Takes NODE PKI VERSION and the host step's NODES FIREWALL CLIENT_NETWORKS
+# MANAGE_HOSTS: members that have left are no longer let in.
 
 READY_SECONDS=60
 
 apply() {
-  local status alarms learners list deadline=$((SECONDS + READY_SECONDS))
+  local status alarms learners list surplus deadline=$((SECONDS + READY_SECONDS))
   wait_until_ready "$READY_SECONDS"
+  surplus=$(members_not_at "$(members "$LOCAL")" < <(configured_addresses))
+  if [ -n "$surplus" ] && in_the_chair; then take_out "$(members "$LOCAL")" "$surplus"; fi
   # A member that has just become ready publishes itself a moment later.
-  until list=$(members "$LOCAL") && [ -n "$list" ] && ! grep -q ' no$' <<<"$list"; do
+  until list=$(members "$LOCAL") && [ -n "$list" ] && ! grep -q ' no$' <<<"$list" && as_configured "$list"; do
     if [ "$SECONDS" -ge "$deadline" ]; then
-      fail "not every member has started: $(awk '$5 == "no" { print $2, $3 }' <<<"$list" | paste -sd ';' -)"
+      fail "the members are not the configured ones, all of them started: $(awk '{ print $2, $3, ($5 == "no" ? "never started" : "started") }' <<<"$list" | paste -sd ';' -)"
     fi
     sleep 0.1
   done
@@ -20,6 +23,10 @@ apply() {
   fi
   learners=$(awk '$4 == "true" { print $2 }' <<<"$list")
   if [ -n "$learners" ]; then fail "$learners is still a learner"; fi
+  if [ "$FIREWALL" = yes ]; then
+    firewall
+    host_receipt "$(sed -n '1s/^revision //p' "$STATE/receipts/host")"
+  fi
   status=$(etcdctl_as_client --endpoints "$LOCAL" --command-timeout 10s endpoint status --cluster --write-out fields 2>&1) ||
     fail "cannot ask every member for its status: $status"
   one ClusterID "cluster ID"
@@ -28,6 +35,22 @@ apply() {
   if [ "$(field Version)" != "$VERSION" ]; then fail "runs etcd $(field Version), expected $VERSION"; fi
   printf 'cluster %x\nversion %s\n' "$(field ClusterID)" "$VERSION"
   awk '{ print "peer", $1, $2, $3 }' <<<"$list" | sort
+}
+
+configured_addresses() { awk 'NF == 2 { print $2 }' <<<"$NODES"; }
+
+as_configured() {
+  [ "$(awk '{ print $3 }' <<<"$1" | sort)" = "$(configured_addresses | peer_urls | sort)" ]
+}
+
+# in_the_chair: of the configured members the first healthy one speaks for all; the others wait for what it does.
+in_the_chair() {
+  local name peers
+  while read -r name peers; do
+    if [ "$name" = "$NODE" ]; then return 0; fi
+    if healthy "$(client_url "$peers")"; then return 1; fi
+  done < <(members_at "$(members "$LOCAL" | sort)" < <(configured_addresses) | awk '{ print $2, $3 }')
+  return 1
 }
 
 # field NAME: the values of a field of the status, one for each member, without repetition.

@@ -1,11 +1,6 @@
 #!/usr/bin/env bash
 # Step «host»: preflight, packages, the etcd user, names in /etc/hosts, the firewall.
-# Takes NODE ADDRESS NODES (lines «name address») UPGRADE MANAGE_HOSTS FIREWALL CLIENT_NETWORKS MINIMUM_MEMORY MINIMUM_DISK.
-
-FIREWALL_RULES=/etc/etcd-firewall.nft
-FIREWALL_UNIT=/etc/systemd/system/etcd-firewall.service
-# The same rule for etcd's own unit. A drop-in, because systemd applies it to a running unit on daemon-reload.
-FIREWALL_DROP_IN=/etc/systemd/system/etcd.service.d/addresses.conf
+# Takes NODE ADDRESS NODES (lines «name address») UPGRADE MANAGE_HOSTS FIREWALL CLIENT_NETWORKS MINIMUM_MEMORY MINIMUM_DISK PKI.
 
 apply() {
   local findings
@@ -17,11 +12,17 @@ apply() {
   user
   put 0644 root:root "$STATE/nodes" <<<"$NODES"
   if [ "$MANAGE_HOSTS" = yes ]; then hosts_block; else remove_hosts_block; fi
-  if [ "$FIREWALL" = yes ]; then firewall; else remove_firewall; fi
-  local things=("$STATE/nodes" @user)
-  if [ "$MANAGE_HOSTS" = yes ]; then things+=(@hosts); fi
-  if [ "$FIREWALL" = yes ]; then things+=("$FIREWALL_RULES" "$FIREWALL_UNIT" "$FIREWALL_DROP_IN" @firewall); fi
-  receipt host "$1" "${things[@]}"
+  if [ "$FIREWALL" = yes ]; then firewall "$(leaving_members)"; else remove_firewall; fi
+  host_receipt "$1"
+}
+
+# leaving_members: addresses of live members that the configuration has no longer. They are let in until they have left:
+# a member that is cut off before that may take the leadership with it. The gate closes the door behind them.
+leaving_members() {
+  local list
+  if [ ! -e "$FORMED" ] || ! list=$(members "$LOCAL"); then return; fi
+  awk '{ sub("^https://", "", $3); sub(":2380$", "", $3); gsub(/[][]/, "", $3); print $3 }' <<<"$list" |
+    grep -vxF -f <(awk 'NF == 2 { print $2 }' <<<"$NODES") || true
 }
 
 # Article: apt-get update and dist-upgrade. Waits for another apt to finish.
@@ -70,73 +71,6 @@ replace_hosts() {
   else
     printf '%s' "$content" | put "$(stat -c %a /etc/hosts)" "$(stat -c %U:%G /etc/hosts)" /etc/hosts
   fi
-}
-
-# 2380 for members only, 2379 for members and the configured client networks; everything else is none of our business.
-firewall() {
-  local members4 members6 clients4 clients6
-  members4=$(awk '$2 !~ /:/ { print $2 }' <<<"$NODES" | paste -sd , -)
-  members6=$(awk '$2 ~ /:/ { print $2 }' <<<"$NODES" | paste -sd , -)
-  clients4=$(grep -v : <<<"$CLIENT_NETWORKS" | paste -sd , - || true)
-  clients6=$(grep : <<<"$CLIENT_NETWORKS" | paste -sd , - || true)
-  {
-    echo '# Managed by etcd on Pulumi. Changes made here are seen as drift and taken back.'
-    echo 'add table inet etcd'
-    echo 'delete table inet etcd'
-    echo 'table inet etcd {'
-    echo '  chain input {'
-    echo '    type filter hook input priority -10; policy accept;'
-    echo '    iif lo accept'
-    [ -z "$members4" ] || echo "    tcp dport { 2379, 2380 } ip saddr { $members4 } accept"
-    [ -z "$members6" ] || echo "    tcp dport { 2379, 2380 } ip6 saddr { $members6 } accept"
-    [ -z "$clients4" ] || echo "    tcp dport 2379 ip saddr { $clients4 } accept"
-    [ -z "$clients6" ] || echo "    tcp dport 2379 ip6 saddr { $clients6 } accept"
-    echo '    tcp dport { 2379, 2380 } drop'
-    echo '  }'
-    echo '}'
-  } | put 0644 root:root "$FIREWALL_RULES"
-  put 0644 root:root "$FIREWALL_UNIT" <<'UNIT'
-# Managed by etcd on Pulumi. Changes made here are seen as drift and taken back.
-[Unit]
-Description=Packet filter for etcd's ports
-DefaultDependencies=no
-Before=network-pre.target shutdown.target etcd.service
-Wants=network-pre.target
-Conflicts=shutdown.target
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/usr/sbin/nft -f /etc/etcd-firewall.nft
-ExecStop=-/usr/sbin/nft delete table inet etcd
-
-[Install]
-WantedBy=multi-user.target
-UNIT
-  {
-    echo '# Managed by etcd on Pulumi. Changes made here are seen as drift and taken back.'
-    echo '[Service]'
-    echo 'IPAddressDeny=any'
-    echo 'IPAddressAllow=localhost'
-    awk 'NF == 2 { print "IPAddressAllow=" $2 }' <<<"$NODES"
-    awk 'NF { print "IPAddressAllow=" $1 }' <<<"$CLIENT_NETWORKS"
-  } | put 0644 root:root "$FIREWALL_DROP_IN"
-  nft -f "$FIREWALL_RULES"
-  systemctl daemon-reload
-  systemctl --quiet enable etcd-firewall.service
-  # «start» of an active unit runs nothing, and the rules are loaded already: the unit only has to know of them.
-  systemctl start etcd-firewall.service
-}
-
-remove_firewall() {
-  if [ -e "$FIREWALL_UNIT" ]; then
-    systemctl --quiet disable --now etcd-firewall.service || true
-    rm -f "$FIREWALL_UNIT" "$FIREWALL_DROP_IN"
-    rmdir "$(dirname "$FIREWALL_DROP_IN")" 2>/dev/null || true
-    systemctl daemon-reload
-  fi
-  rm -f "$FIREWALL_RULES"
-  if command -v nft >/dev/null; then nft delete table inet etcd 2>/dev/null || true; fi
 }
 
 remove() {

@@ -26,7 +26,9 @@ fail() {
 put() {
   local temporary
   mkdir -p "$(dirname "$3")"
-  temporary=$(mktemp "$3.XXXXXX")
+  # What a killed run was writing; it may be a key.
+  rm -f "$3".new-??????
+  temporary=$(mktemp "$3.new-XXXXXX")
   cat >"$temporary"
   chmod "$1" "$temporary"
   chown "$2" "$temporary"

@@ -214,7 +214,7 @@ start_again() {
 # restart: only with every other voter healthy; on failure the last good files come back and etcd's own words are shown.
 restart() {
   local id sick since words
-  id=$(status_field "$LOCAL" MemberID)
+  id=$(status_field "$LOCAL" MemberID) || fail "etcd runs on this host but does not answer its client"
   sick=$(sick_others "$LOCAL" "$id")
   if [ -n "$sick" ]; then
     fail "not restarted, because another member is not healthy: $(paste -sd ' ' - <<<"$sick"); bring it back first"
@@ -247,7 +247,7 @@ remove() {
   rm -rf "$DATA"
   rm -f "$FORMED" "$FIRST_START" "$STATE/running" "$STATE/abandon"
   rm -rf "$GOOD"
-  rm -f "$PKI/ca.pem" /etc/etcd.env "$UNIT" "$STATE/receipts/member"
+  rm -f "$PKI/ca.pem" "$PKI"/ca.pem.new-?????? /etc/etcd.env "$UNIT" "$STATE/receipts/member"
   systemctl daemon-reload
 }
 

@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# The packet filter of etcd's ports: written by the host step, narrowed by the gate when members have left.
+# Takes NODES FIREWALL CLIENT_NETWORKS MANAGE_HOSTS.
+
+FIREWALL_RULES=/etc/etcd-firewall.nft
+FIREWALL_UNIT=/etc/systemd/system/etcd-firewall.service
+# The same rule for etcd's own unit. A drop-in, because systemd applies it to a running unit on daemon-reload.
+FIREWALL_DROP_IN=/etc/systemd/system/etcd.service.d/addresses.conf
+
+# 2380 for members only, 2379 for members and the configured client networks; everything else is none of our business.
+# firewall [ADDRESSES]: ADDRESSES, one a line, are let in like members.
+firewall() {
+  local members members4 members6 clients4 clients6
+  members=$(awk 'NF { print $NF }' <<<"$NODES"$'\n'"${1:-}")
+  members4=$(grep -v : <<<"$members" | paste -sd , - || true)
+  members6=$(grep : <<<"$members" | paste -sd , - || true)
+  clients4=$(grep -v : <<<"$CLIENT_NETWORKS" | paste -sd , - || true)
+  clients6=$(grep : <<<"$CLIENT_NETWORKS" | paste -sd , - || true)
+  {
+    echo '# Managed by etcd on Pulumi. Changes made here are seen as drift and taken back.'
+    echo 'add table inet etcd'
+    echo 'delete table inet etcd'
+    echo 'table inet etcd {'
+    echo '  chain input {'
+    echo '    type filter hook input priority -10; policy accept;'
+    echo '    iif lo accept'
+    [ -z "$members4" ] || echo "    tcp dport { 2379, 2380 } ip saddr { $members4 } accept"
+    [ -z "$members6" ] || echo "    tcp dport { 2379, 2380 } ip6 saddr { $members6 } accept"
+    [ -z "$clients4" ] || echo "    tcp dport 2379 ip saddr { $clients4 } accept"
+    [ -z "$clients6" ] || echo "    tcp dport 2379 ip6 saddr { $clients6 } accept"
+    echo '    tcp dport { 2379, 2380 } drop'
+    echo '  }'
+    echo '}'
+  } | put 0644 root:root "$FIREWALL_RULES"
+  put 0644 root:root "$FIREWALL_UNIT" <<'UNIT'
+# Managed by etcd on Pulumi. Changes made here are seen as drift and taken back.
+[Unit]
+Description=Packet filter for etcd's ports
+DefaultDependencies=no
+Before=network-pre.target shutdown.target etcd.service
+Wants=network-pre.target
+Conflicts=shutdown.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/sbin/nft -f /etc/etcd-firewall.nft
+ExecStop=-/usr/sbin/nft delete table inet etcd
+
+[Install]
+WantedBy=multi-user.target
+UNIT
+  {
+    echo '# Managed by etcd on Pulumi. Changes made here are seen as drift and taken back.'
+    echo '[Service]'
+    echo 'IPAddressDeny=any'
+    echo 'IPAddressAllow=localhost'
+    awk '{ print "IPAddressAllow=" $1 }' <<<"$members"
+    awk 'NF { print "IPAddressAllow=" $1 }' <<<"$CLIENT_NETWORKS"
+  } | put 0644 root:root "$FIREWALL_DROP_IN"
+  nft -f "$FIREWALL_RULES"
+  systemctl daemon-reload
+  systemctl --quiet enable etcd-firewall.service
+  # «start» of an active unit runs nothing, and the rules are loaded already: the unit only has to know of them.
+  systemctl start etcd-firewall.service
+}
+
+remove_firewall() {
+  if [ -e "$FIREWALL_UNIT" ]; then
+    systemctl --quiet disable --now etcd-firewall.service || true
+    rm -f "$FIREWALL_UNIT" "$FIREWALL_DROP_IN"
+    rmdir "$(dirname "$FIREWALL_DROP_IN")" 2>/dev/null || true
+    systemctl daemon-reload
+  fi
+  rm -f "$FIREWALL_RULES"
+  if command -v nft >/dev/null; then nft delete table inet etcd 2>/dev/null || true; fi
+}
+
+# host_receipt REVISION: what the host step answers for.
+host_receipt() {
+  local things=("$STATE/nodes" @user)
+  if [ "$MANAGE_HOSTS" = yes ]; then things+=(@hosts); fi
+  if [ "$FIREWALL" = yes ]; then things+=("$FIREWALL_RULES" "$FIREWALL_UNIT" "$FIREWALL_DROP_IN" @firewall); fi
+  receipt host "$1" "${things[@]}"
+}

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Step «lost»: the members of hosts that are gone for good are taken out, before the other members' steps, because etcd adds no
+# member while one does not answer. Runs on one of the hosts that are left. Takes NODE PKI LOST_ADDRESSES (one a line).
+
+apply() {
+  local list surplus
+  list=$(retry 15 members "$LOCAL") ||
+    fail "no quorum of the cluster answers, so the lost members cannot be removed; see docs/troubleshooting.md"
+  surplus=$(members_at "$list" <<<"$LOST_ADDRESSES")
+  if [ -n "$surplus" ]; then take_out "$list" "$surplus"; fi
+}
+
+# Nothing was left behind, so nothing is to be taken away.
+remove() { :; }
