@@ -37,11 +37,13 @@ unit_differences() {
 # member_differences: what the running member says of itself; «leader» when it leads.
 member_differences() {
   local status
-  if ! status=$(etcdctl_as_client --endpoints https://127.0.0.1:2379 --command-timeout 3s endpoint status --write-out fields 2>/dev/null); then
+  field() { sed -n "s/^\"$1\" : \"\{0,1\}\([^\"]*\)\"\{0,1\}\$/\1/p" <<<"$status"; }
+  # Something else in etcdctl's place may succeed and say nothing.
+  if ! status=$(etcdctl_as_client --endpoints https://127.0.0.1:2379 --command-timeout 3s endpoint status --write-out fields 2>/dev/null) ||
+    [ -z "$(field Version)" ]; then
     echo 'unit etcd.service does not answer its client'
     return
   fi
-  field() { sed -n "s/^\"$1\" : \"\{0,1\}\([^\"]*\)\"\{0,1\}\$/\1/p" <<<"$status"; }
   if [ "$(field Leader)" = "$(field MemberID)" ]; then echo leader; fi
   if [ "$(field Errors)" != '[]' ] && [ -n "$(field Errors)" ]; then echo "unit the cluster reports $(field Errors)"; fi
   # A version that the configuration asks to change shows in the member's own step.
