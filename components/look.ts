@@ -27,7 +27,13 @@ export async function surveyHosts(config: ClusterConfig): Promise<ReadonlyMap<st
         : [[node.name, { connection, values: probeValues(config, node) }]];
     }),
   );
-  const survey = judge(await lookAtHosts(targets, config.host.maximumClockSkew), now);
+  const survey = judge(await lookAtHosts(targets, config.host.maximumClockSkew), now, {
+    nodes: config.nodes,
+    warnHours: config.pki.warnHours,
+  });
+  for (const line of survey.plan) {
+    await pulumi.log.info(line);
+  }
   for (const warning of survey.warnings) {
     await pulumi.log.warn(warning);
   }
@@ -37,7 +43,7 @@ export async function surveyHosts(config: ClusterConfig): Promise<ReadonlyMap<st
   if (survey.findings.length > 0) {
     throw new pulumi.RunError(
       [
-        `the hosts are not ready, nothing was changed:`,
+        "the hosts are not ready, nothing was changed:",
         ...survey.findings.map((finding) => `  - ${finding}`),
       ].join("\n"),
     );

@@ -1,4 +1,6 @@
 import { spawn } from "node:child_process";
+import { X509Certificate } from "node:crypto";
+import type { LiveMember } from "./membership";
 import { assemble, quote } from "./shell";
 import type { Connection, Endpoint } from "./ssh";
 import type { StepName } from "./survey";
@@ -20,6 +22,13 @@ export interface Finding {
   readonly about?: string;
 }
 
+/** A certificate that lies on a host. */
+export interface HostCertificate {
+  /** File name without its directory. */
+  readonly file: string;
+  readonly end: Date;
+}
+
 /** What one look at a host showed. */
 export type Look =
   | {
@@ -32,6 +41,11 @@ export type Look =
       readonly unit: readonly string[];
       /** Its member leads the cluster. */
       readonly leader: boolean;
+      /** There is no data of etcd. */
+      readonly empty: boolean;
+      /** The live member list, as the leader's host knows it; empty on the others. */
+      readonly members: readonly LiveMember[];
+      readonly certificates: readonly HostCertificate[];
     }
   | {
       readonly seen: false;
@@ -98,12 +112,27 @@ export function read(
   const unit: string[] = [];
   let formed = false;
   let leader = false;
+  let empty = false;
+  const members: LiveMember[] = [];
+  const certificates: HostCertificate[] = [];
   for (const line of output.split("\n")) {
     const [word, rest] = cut(line);
     if (word === "formed") {
       formed = true;
     } else if (word === "leader") {
       leader = true;
+    } else if (word === "empty") {
+      empty = true;
+    } else if (word === "member") {
+      const [name = "", peerUrls = "", learner, healthy] = rest.split(" ");
+      members.push({
+        name: name === "-" ? "" : name,
+        peerUrls,
+        learner: learner === "true",
+        healthy: healthy === "yes",
+      });
+    } else if (word === "certificate") {
+      certificates.push(...readCertificate(rest));
     } else if (word === "clock") {
       findings.push(...clockFindings(Number(rest), local, maximumClockSkew));
     } else if (word === "finding") {
@@ -126,7 +155,28 @@ export function read(
       unit.push(rest);
     }
   }
-  return { seen: true, formed, findings, receipts, unit, leader };
+  return {
+    seen: true,
+    formed,
+    findings,
+    receipts,
+    unit,
+    leader,
+    empty,
+    members,
+    certificates,
+  };
+}
+
+/** A file that holds no certificate is drift, which the files' receipt shows. */
+function readCertificate(line: string): HostCertificate[] {
+  const [file, base64] = cut(line);
+  try {
+    const certificate = new X509Certificate(Buffer.from(base64, "base64"));
+    return [{ file, end: new Date(certificate.validTo) }];
+  } catch {
+    return [];
+  }
 }
 
 function clockFindings(

@@ -9,7 +9,7 @@ const PARTS = {
   member: ["lib", "cluster", "member"],
   lost: ["lib", "cluster", "membership", "lost"],
   health: ["lib", "cluster", "membership", "firewall", "health"],
-  probe: ["lib", "preflight", "probe"],
+  probe: ["lib", "preflight", "cluster", "probe"],
 } as const;
 
 export type ScriptName = keyof typeof PARTS;

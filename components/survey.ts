@@ -1,3 +1,5 @@
+import type { ClusterConfig } from "./config";
+import { judgeMembership } from "./membership";
 import type { Look } from "./probe";
 import type { Hold } from "./step";
 
@@ -22,6 +24,15 @@ export interface Survey {
   readonly warnings: readonly string[];
   /** What is not as the last run left it and will be repaired; likewise. */
   readonly repairs: readonly string[];
+  /** Who joins and who leaves, with the arithmetic of the quorum. */
+  readonly plan: readonly string[];
+}
+
+/** What the configuration says about the things that are looked at. */
+export interface Expectation {
+  readonly nodes: ClusterConfig["nodes"];
+  /** Warn of certificates that end within so many hours. */
+  readonly warnHours: number;
 }
 
 /**
@@ -30,9 +41,10 @@ export interface Survey {
  * those in the state and nothing is planned. Anything else gets a new revision that says why.
  *
  * @param looks by node name, in the order of the configuration.
- * @param now for revisions: two repairs of the same thing must differ.
+ * @param now for revisions, because two repairs of the same thing must differ, and for
+ *   certificates.
  */
-export function judge(looks: ReadonlyMap<string, Look>, now: Date): Survey {
+export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Expectation): Survey {
   const findings: string[] = [];
   const warnings: string[] = [];
   // That a neighbour does not answer says nothing when it does not answer the operator either, or
@@ -58,6 +70,16 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date): Survey {
       }
     }
   }
+  for (const [name, look] of looks) {
+    warnings.push(...expiries(look, now, expected.warnHours).map((text) => `${name}: ${text}`));
+  }
+  const live = [...looks.values()].flatMap((look) => (look.seen ? look.members : []));
+  const empty = new Set(
+    [...looks].filter(([, look]) => look.seen && look.empty).map(([name]) => name),
+  );
+  const change =
+    live.length === 0 ? { plan: [], findings: [] } : judgeMembership(live, expected.nodes, empty);
+  findings.push(...change.findings);
   const repairs = [...looks].flatMap(([name, look]) =>
     STEPS.flatMap((step) => driftOf(look, step).map((drift) => `${name}: ${drift}`)),
   );
@@ -72,7 +94,23 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date): Survey {
       },
     ]),
   );
-  return { verdicts, findings, warnings, repairs };
+  return { verdicts, findings, warnings, repairs, plan: change.plan };
+}
+
+const HOUR = 3_600_000;
+
+/** In words, which certificates of a host have ended or will within so many hours. */
+function expiries(look: Look, now: Date, warnHours: number): readonly string[] {
+  return (look.seen ? look.certificates : []).flatMap(({ file, end }) => {
+    const hours = (end.getTime() - now.getTime()) / HOUR;
+    const day = end.toISOString().slice(0, 16).replace("T", " ");
+    if (hours <= 0) {
+      return [`${file} expired on ${day} UTC`];
+    }
+    return hours < warnHours
+      ? [`${file} expires on ${day} UTC, in ${Math.floor(hours / 24)} days`]
+      : [];
+  });
 }
 
 /** Without a look at the hosts: what a first run would say; on a later one the state decides. */

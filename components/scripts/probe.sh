@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The read-only look at a host that every preview and up begins with. Prints lines of «word rest»:
-#   clock MILLISECONDS | finding TEXT | formed | unit TEXT | leader | receipt STEP REVISION | drift STEP TEXT
+#   clock MILLISECONDS | finding TEXT | formed | empty | unit TEXT | leader | member NAME PEER_URLS LEARNER HEALTHY |
+#   certificate FILE BASE64 | receipt STEP REVISION | drift STEP TEXT
 # Takes the host step's values, PKI and VERSION.
 
 probe() {
@@ -8,6 +9,8 @@ probe() {
   printf 'clock %s\n' "$(date +%s%3N)"
   preflight_findings | sed 's/^/finding /'
   if [ -e "$FORMED" ]; then echo formed; fi
+  if [ ! -d "$DATA/member/wal" ]; then echo empty; fi
+  certificates
   unit_differences | sed 's/^/unit /'
   if [ -e "$FORMED" ] && [ "$(systemctl is-active etcd.service)" = active ]; then
     member_differences
@@ -44,12 +47,38 @@ member_differences() {
     echo 'unit etcd.service does not answer its client'
     return
   fi
-  if [ "$(field Leader)" = "$(field MemberID)" ]; then echo leader; fi
+  if [ "$(field Leader)" = "$(field MemberID)" ]; then
+    echo leader
+    live_members
+  fi
   if [ "$(field Errors)" != '[]' ] && [ -n "$(field Errors)" ]; then echo "unit the cluster reports $(field Errors)"; fi
   # A version that the configuration asks to change shows in the member's own step.
   if [ "$(readlink /usr/local/bin/etcd)" = "$RELEASES/v$VERSION/etcd" ] && [ "$(field Version)" != "$VERSION" ]; then
     echo "unit the process is still etcd $(field Version)"
   fi
+}
+
+# live_members: the member list and who of them answers, all asked at once.
+live_members() {
+  local id name peers learner started
+  while read -r id name peers learner started; do
+    [ -n "$id" ] || continue
+    (
+      if [ "$started" = yes ] && healthy "$(client_url "$peers")"; then started=yes; else started=no; fi
+      printf 'member %s %s %s %s\n' "$name" "$peers" "$learner" "$started"
+    ) &
+  done < <(members "$LOCAL")
+  wait
+}
+
+# certificates: the public ones of this host, for the program to read their ends.
+certificates() {
+  local name
+  for name in ca client server peer; do
+    if [ -f "$PKI/$name.pem" ]; then
+      printf 'certificate %s.pem %s\n' "$name" "$(awk '/BEGIN/ { n++ } n == 1 && !/-----/ { printf "%s", $0 }' "$PKI/$name.pem")"
+    fi
+  done
 }
 
 # differences RECEIPT: what is not as the step left it, in words, one a line.
