@@ -47,7 +47,7 @@ make_directories() {
 
 remove() {
   local path
-  while read -r path; do rm -f "$path" "$path".new-??????; done < <(leaf_files)
+  while read -r path; do unput "$path"; done < <(leaf_files)
   if [ -e "$STATE/made-directories" ]; then
     sort -ru "$STATE/made-directories" | while read -r path; do rmdir "$path" 2>/dev/null || true; done
     rm -f "$STATE/made-directories"

@@ -68,11 +68,11 @@ UNIT
 remove_firewall() {
   if [ -e "$FIREWALL_UNIT" ]; then
     systemctl --quiet disable --now etcd-firewall.service || true
-    rm -f "$FIREWALL_UNIT" "$FIREWALL_DROP_IN"
+    unput "$FIREWALL_UNIT" "$FIREWALL_DROP_IN"
     rmdir "$(dirname "$FIREWALL_DROP_IN")" 2>/dev/null || true
     systemctl daemon-reload
   fi
-  rm -f "$FIREWALL_RULES"
+  unput "$FIREWALL_RULES"
   if command -v nft >/dev/null; then nft delete table inet etcd 2>/dev/null || true; fi
 }
 

@@ -8,8 +8,9 @@ READY_SECONDS=60
 apply() {
   local status alarms learners list surplus deadline=$((SECONDS + READY_SECONDS))
   wait_until_ready "$READY_SECONDS"
-  surplus=$(members_not_at "$(members "$LOCAL")" < <(configured_addresses))
-  if [ -n "$surplus" ] && in_the_chair; then take_out "$(members "$LOCAL")" "$surplus"; fi
+  list=$(retry 15 members "$LOCAL") || fail "no quorum of the cluster answers"
+  surplus=$(members_not_at "$list" < <(configured_addresses))
+  if [ -n "$surplus" ] && in_the_chair; then take_out "$list" "$surplus"; fi
   # A member that has just become ready publishes itself a moment later.
   until list=$(members "$LOCAL") && [ -n "$list" ] && ! grep -q ' no$' <<<"$list" && as_configured "$list"; do
     if [ "$SECONDS" -ge "$deadline" ]; then

@@ -41,6 +41,12 @@ put() {
   fi
 }
 
+# unput PATH...: away with files of put, and with what a killed run was writing beside them.
+unput() {
+  local path
+  for path in "$@"; do rm -f "$path" "$path".new-??????; done
+}
+
 # point TARGET PATH: PATH becomes a symbolic link to TARGET, by rename.
 point() {
   local temporary

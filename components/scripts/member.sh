@@ -178,7 +178,7 @@ join() {
   if [ "$id" = - ]; then
     retry 15 etcdctl_as_client --endpoints "$endpoints" member add "$NODE" --learner --peer-urls "$peer" >/dev/null ||
       fail "etcd refuses to add this host as a learner"
-    list=$(retry 10 members "$endpoints")
+    list=$(retry 10 members "$endpoints") || fail "no quorum of the cluster answers after this host was added"
     id=$(awk -v peer="$peer" '$3 == peer { print $1 }' <<<"$list")
     learner=true
   fi
@@ -196,7 +196,10 @@ join() {
 promote() {
   local deadline=$((SECONDS + 120)) output
   until output=$(etcdctl_as_client --endpoints "$1" member promote "$2" 2>&1); do
-    case $output in *"not a learner"*) return ;; esac
+    case $output in
+      *"which is in sync with leader"*) ;;
+      *"can only promote a learner member"*) return 0 ;;
+    esac
     if [ "$SECONDS" -ge "$deadline" ]; then fail "learner $2 could not be promoted: $output"; fi
     sleep 0.25
   done
@@ -215,7 +218,8 @@ start_again() {
 restart() {
   local id sick since words
   id=$(status_field "$LOCAL" MemberID) || fail "etcd runs on this host but does not answer its client"
-  sick=$(sick_others "$LOCAL" "$id")
+  sick=$(sick_others "$LOCAL" "$id") ||
+    fail "not restarted, because no quorum of the cluster answers; bring the other members back first"
   if [ -n "$sick" ]; then
     fail "not restarted, because another member is not healthy: $(paste -sd ' ' - <<<"$sick"); bring it back first"
   fi
@@ -247,7 +251,8 @@ remove() {
   rm -rf "$DATA"
   rm -f "$FORMED" "$FIRST_START" "$STATE/running" "$STATE/abandon"
   rm -rf "$GOOD"
-  rm -f "$PKI/ca.pem" "$PKI"/ca.pem.new-?????? /etc/etcd.env "$UNIT" "$STATE/receipts/member"
+  unput "$PKI/ca.pem" /etc/etcd.env "$UNIT"
+  rm -f "$STATE/receipts/member"
   systemctl daemon-reload
 }
 

@@ -13,6 +13,7 @@ export interface Registered {
   readonly dependsOn: readonly string[];
   readonly ignoreChanges: readonly string[];
   readonly deleteBeforeReplace: boolean;
+  readonly retainOnDelete: boolean;
   /** As the engine receives them: secrets are objects, which `visible` and `reveal` know. */
   inputs: Readonly<Record<string, unknown>>;
 }
@@ -107,6 +108,7 @@ export async function record(
         .map((dependency) => (dependency && made.get(dependency)?.name) ?? "unknown"),
       ignoreChanges: opts.ignoreChanges ?? [],
       deleteBeforeReplace: "deleteBeforeReplace" in opts && opts.deleteBeforeReplace === true,
+      retainOnDelete: opts.retainOnDelete === true,
       inputs: {},
     };
     made.set(resource, registered);
@@ -143,8 +145,8 @@ function stateOf(
   }
   switch (type) {
     case "tls:index/privateKey:PrivateKey":
-      // The provider marks it as secret in its schema.
-      return { ...inputs, privateKeyPem: { [SIGNATURE]: SECRET, value: privateKey(name) } };
+      // Not marked as secret: the program must not rely on a provider for that.
+      return { ...inputs, privateKeyPem: privateKey(name) };
     case "tls:index/certRequest:CertRequest":
       return { ...inputs, certRequestPem: `request ${name}\n` };
     case "tls:index/selfSignedCert:SelfSignedCert":

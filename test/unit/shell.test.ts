@@ -1,11 +1,21 @@
 import { spawnSync } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { assemble, quote, type ScriptName } from "../../components/shell";
 import { generator } from "../support/random";
 
-const SCRIPTS: readonly ScriptName[] = ["host", "binaries", "files", "member", "health", "probe"];
+const SCRIPTS: readonly ScriptName[] = [
+  "host",
+  "binaries",
+  "files",
+  "member",
+  "lost",
+  "health",
+  "probe",
+];
+
+const SOURCES = join(__dirname, "../../components/scripts");
 
 function bash(script: string, args: readonly string[] = [], input = "") {
   return spawnSync("bash", ["-c", script, "bash", ...args], { encoding: "utf8", input });
@@ -94,21 +104,27 @@ describe("assemble", () => {
   });
 
   test("uses every script file", () => {
-    const files = readdirSync(join(__dirname, "../../components/scripts"));
+    const files = readdirSync(SOURCES);
     const all = SCRIPTS.map((script) => assemble(script, {})).join("");
-    for (const file of files) {
+    const unused = files.filter((file) => {
       // The first comment of each names what it is.
-      expect([file, all.includes("set -euo pipefail")]).toEqual([file, true]);
-    }
+      const [, comment = ""] = readFileSync(join(SOURCES, file), "utf8").split("\n");
+      expect(comment).toMatch(/^# ./);
+      return !all.includes(comment);
+    });
+    expect(unused).toEqual([]);
     expect(files.map((file) => file.replace(/\.sh$/, "")).sort()).toEqual(
       [
         "binaries",
         "cluster",
         "files",
+        "firewall",
         "health",
         "host",
         "lib",
+        "lost",
         "member",
+        "membership",
         "preflight",
         "probe",
       ].sort(),

@@ -1,0 +1,97 @@
+import type { ScriptName } from "../../components/shell";
+import type { Outcome, PaperHost } from "./paper-host";
+
+export const PKI = "/etc/kubernetes/pki/etcd";
+export const STATE = "/var/lib/etcd-on-pulumi";
+
+/** A member as `etcdctl member list` prints it. */
+export interface PaperMember {
+  /** Hexadecimal. */
+  readonly id: string;
+  readonly name: string;
+  readonly address: string;
+  readonly learner?: boolean;
+  /** Never started: no name and no client URLs in the list. */
+  readonly unstarted?: boolean;
+}
+
+export interface PaperClusterState {
+  /** Undefined: no quorum answers. */
+  readonly members?: readonly PaperMember[];
+  /** ID of the member on the paper host. */
+  readonly self?: string;
+  readonly leader?: string;
+  /** Addresses of members that do not answer. */
+  readonly sick?: readonly string[];
+}
+
+/** Three members; the paper host has the first. */
+export const THREE: readonly PaperMember[] = [1, 2, 3].map((number) => ({
+  id: `a${number}`,
+  name: `etcd0${number}`,
+  address: `192.168.1.${82 + number}`,
+}));
+
+/** What bash reads before the call: nothing waits, and whoever is not sick accepts connections. */
+const PRELUDE = `
+READY_SECONDS=0
+sleep() { :; }
+eval "$(declare -f retry | sed '1s/retry/patiently/')"
+retry() { shift; patiently 0 "$@"; }
+answers() { ! grep -qxF "$1" /var/paper/sick 2>/dev/null; }
+`;
+
+/** The cluster that a paper host's etcdctl pretends to talk to. */
+export class PaperCluster {
+  readonly #host: PaperHost;
+
+  constructor(host: PaperHost) {
+    this.#host = host;
+  }
+
+  is({ members, self = "a1", leader = "a1", sick = [] }: PaperClusterState): void {
+    const url = (address: string, port: number) =>
+      `https://${address.includes(":") ? `[${address}]` : address}:${port}`;
+    const lines = (members ?? []).map(({ id, name, address, learner = false, unstarted }) =>
+      unstarted
+        ? `${id}, unstarted, , ${url(address, 2380)}, , ${learner}`
+        : `${id}, started, ${name}, ${url(address, 2380)}, ${url(address, 2379)}, ${learner}`,
+    );
+    const file = (name: string, content: readonly string[]) =>
+      `printf '%s\\n' ${content.map((line) => `'${line}'`).join(" ")} >/var/paper/${name}`;
+    this.#host.sh(
+      [
+        "rm -f /var/paper/members /var/paper/sick; : >/var/paper/etcdctl",
+        "mkdir -p /usr/local/bin; ln -sfn /var/paper/etcdctl-stub /usr/local/bin/etcdctl",
+        ...(members === undefined ? [] : [file("members", lines)]),
+        file("self", [self]),
+        file("leader", [leader]),
+        ...(sick.length === 0
+          ? []
+          : [
+              file(
+                "sick",
+                sick.map((address) => url(address, 2379)),
+              ),
+            ]),
+      ].join("; "),
+    );
+  }
+
+  /** Runs a line of bash with everything that the script has at hand. */
+  run(script: ScriptName, call: string, values: Readonly<Record<string, string>> = {}): Outcome {
+    return this.#host.run(script, ["eval", `${PRELUDE}${call}`], { PKI, ...values });
+  }
+
+  /** What etcdctl was asked to change so far, in order, without what only looks. */
+  changes(): string[] {
+    return this.calls().filter((call) => !/: (member list|endpoint|alarm list)/.test(call));
+  }
+
+  calls(): string[] {
+    return this.#host
+      .sh("cat /var/paper/etcdctl")
+      .split("\n")
+      .filter((line) => line !== "");
+  }
+}

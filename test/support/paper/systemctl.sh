@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# systemctl of a paper host: keeps a list of its calls and answers from files beside it. What etcd does when it is started is
+# told by /var/paper/on-start.
+printf '%s\n' "$*" >>/var/paper/systemctl
+case $1 in
+  --version) echo "systemd $(cat /var/paper/version) (paper)" ;;
+  is-active) cat /var/paper/active; grep -qx active /var/paper/active ;;
+  is-enabled) cat /var/paper/enabled; grep -qx enabled /var/paper/enabled ;;
+  show) cat "/var/paper/property-$3" 2>/dev/null ;;
+  start | restart)
+    if [ "${*: -1}" = etcd.service ] && [ -e /var/paper/on-start ]; then bash /var/paper/on-start; fi
+    ;;
+esac

@@ -1,0 +1,177 @@
+import { spawnSync } from "node:child_process";
+import {
+  chmodSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { fileOf, pkiFiles, prepareDirectory, reveal, writeFiles } from "../../tools/pki-files";
+import { theGraph } from "../support/cluster-graph";
+
+const SIGNATURE = "1b47061264138c4ac30d75fd1eb44270";
+const sealed = (value: unknown) => ({
+  "4dabf18193072939515e22adb298388d": SIGNATURE,
+  plaintext: JSON.stringify(value),
+});
+const resource = (type: string, name: string, outputs?: Record<string, unknown>) => ({
+  urn: `urn:pulumi:dev::etcd::etcd:index:Cluster$${type}::${name}`,
+  type,
+  ...(outputs === undefined ? {} : { outputs }),
+});
+const key = (name: string) =>
+  resource("tls:index/privateKey:PrivateKey", name, {
+    privateKeyPem: sealed(`key ${name}\n`),
+    publicKeyPem: "not asked for",
+  });
+const request = (name: string) =>
+  resource("tls:index/certRequest:CertRequest", name, { certRequestPem: `request ${name}\n` });
+const certificate = (name: string) =>
+  resource("tls:index/locallySignedCert:LocallySignedCert", name, {
+    certPem: `certificate ${name}\n`,
+    caPrivateKeyPem: sealed("not asked for"),
+  });
+const authority = resource("tls:index/selfSignedCert:SelfSignedCert", "ca-certificate", {
+  certPem: "certificate ca\n",
+});
+const exported = (...resources: unknown[]) => ({ version: 3, deployment: { resources } });
+
+describe("the article's names", () => {
+  test.each([
+    ["ca-key", "-key.pem", "ca-key.pem"],
+    ["ca-certificate", ".pem", "ca.pem"],
+    ["client-request", ".csr", "client.csr"],
+    ["etcd01-server-key", "-key.pem", "etcd01/server-key.pem"],
+    ["etcd01-peer-certificate", ".pem", "etcd01/peer.pem"],
+    // A host may be called like one of the files.
+    ["peer-server-key", "-key.pem", "peer/server-key.pem"],
+    ["my-key-peer-key", "-key.pem", "my-key/peer-key.pem"],
+  ])("of %s%s is %s", (name, ending, file) => {
+    expect(fileOf(name, ending)).toBe(file);
+  });
+
+  test("are different ones for all keys, requests and certificates of a cluster", async () => {
+    const kinds: Readonly<Record<string, string>> = {
+      "tls:index/privateKey:PrivateKey": "privateKeyPem",
+      "tls:index/certRequest:CertRequest": "certRequestPem",
+      "tls:index/selfSignedCert:SelfSignedCert": "certPem",
+      "tls:index/locallySignedCert:LocallySignedCert": "certPem",
+    };
+    const resources = (await theGraph()).resources.map(({ type, name }) =>
+      resource(type, name, { [kinds[type] ?? "none"]: name }),
+    );
+    const paths = pkiFiles(exported(...resources)).map(({ path }) => path);
+    const of = (stem: string) => [`${stem}-key.pem`, `${stem}.csr`, `${stem}.pem`];
+    expect(paths).toEqual([
+      "ca-key.pem",
+      "ca.pem",
+      ...of("client"),
+      ...["etcd01", "etcd02", "etcd03"].flatMap((name) => [
+        ...of(`${name}/server`),
+        ...of(`${name}/peer`),
+      ]),
+    ]);
+  });
+});
+
+describe("a value of the state", () => {
+  test("is itself, or what a secret holds; anything else is none", () => {
+    expect(reveal("plain")).toBe("plain");
+    expect(reveal(sealed('a "quoted"\nkey'))).toBe('a "quoted"\nkey');
+    expect(reveal({ ciphertext: "AAAA" })).toBeUndefined();
+    expect(reveal(undefined)).toBeUndefined();
+    expect(reveal(7)).toBeUndefined();
+  });
+
+  test("that is a secret but no text is a mistake, not a file", () => {
+    expect(() => reveal(sealed({ a: 1 }))).toThrow();
+  });
+});
+
+describe("the files", () => {
+  test("are keys for their owner alone, and requests and certificates", () => {
+    const files = pkiFiles(
+      exported(authority, key("ca-key"), request("client-request"), certificate("etcd01-peer")),
+    );
+    expect(files).toEqual([
+      { path: "ca.pem", content: "certificate ca\n", mode: 0o644 },
+      { path: "ca-key.pem", content: "key ca-key\n", mode: 0o600 },
+      { path: "client.csr", content: "request client-request\n", mode: 0o644 },
+      { path: "etcd01/peer.pem", content: "certificate etcd01-peer\n", mode: 0o644 },
+    ]);
+  });
+
+  test("leave out other resources and those that were never made", () => {
+    const other = resource("command:remote:Command", "etcd01-files", { stdout: "key" });
+    const unmade = resource("tls:index/privateKey:PrivateKey", "client-key");
+    expect(pkiFiles(exported(other, unmade))).toEqual([]);
+    expect(pkiFiles({ deployment: {} })).toEqual([]);
+  });
+
+  test("are not made from what is no exported stack", () => {
+    expect(() => pkiFiles({ resources: [] })).toThrow(/deployment/);
+  });
+});
+
+describe("the directory", () => {
+  let work: string;
+  beforeEach(() => {
+    work = mkdtempSync(join(tmpdir(), "etcd-pki-"));
+  });
+  afterEach(() => rmSync(work, { recursive: true }));
+  const mode = (path: string) => (statSync(join(work, path)).mode & 0o777).toString(8);
+
+  test("is made for its owner alone, and so is everything in it that must be", () => {
+    const target = join(work, "deep", "out");
+    prepareDirectory(target);
+    writeFiles(target, pkiFiles(exported(authority, key("etcd01-peer-key"))));
+    expect(readFileSync(join(target, "etcd01/peer-key.pem"), "utf8")).toBe("key etcd01-peer-key\n");
+    expect(
+      ["", "etcd01", "etcd01/peer-key.pem", "ca.pem"].map((path) => mode(`deep/out/${path}`)),
+    ).toEqual(["700", "700", "600", "644"]);
+  });
+
+  test("may be there already when it is empty and others cannot read it", () => {
+    prepareDirectory(work);
+    for (const open of [0o750, 0o701, 0o744]) {
+      chmodSync(work, open);
+      expect(() => prepareDirectory(work)).toThrow(
+        `${work} can be read by others; give it mode 0700 or name a new directory`,
+      );
+    }
+    chmodSync(work, 0o700);
+    writeFileSync(join(work, "mine"), "");
+    expect(() => prepareDirectory(work)).toThrow(`${work} is not empty; name a new directory`);
+    expect(readdirSync(work)).toEqual(["mine"]);
+  });
+});
+
+test("npm run pki writes what the stack exports", () => {
+  const work = mkdtempSync(join(tmpdir(), "etcd-pki-"));
+  onTestFinished(() => rmSync(work, { recursive: true }));
+  const root = join(__dirname, "../..");
+  // The selected stack, as a pulumi that only exports it.
+  writeFileSync(join(work, "stack.json"), JSON.stringify(exported(authority)));
+  const script = `#!/bin/sh\n[ "$*" = "stack export --show-secrets" ] && cat ${work}/stack.json\n`;
+  writeFileSync(join(work, "pulumi"), script, { mode: 0o755 });
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    ["--import", "tsx", join(root, "tools/pki.ts"), join(work, "out")],
+    {
+      cwd: root,
+      encoding: "utf8",
+      env: { ...process.env, PATH: `${work}${delimiter}${process.env.PATH}` },
+    },
+  );
+  expect({ status, stdout, stderr }).toEqual({
+    status: 0,
+    stdout: `1 files in ${work}/out\n`,
+    stderr: "",
+  });
+  expect(readdirSync(join(work, "out"))).toEqual(["ca.pem"]);
+});

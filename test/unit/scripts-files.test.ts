@@ -1,0 +1,158 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { CANARY, privateKey } from "../support/fixtures";
+import { hostForEach, TREE, whyNot } from "../support/paper-host";
+
+const reason = whyNot();
+const PKI = "/etc/kubernetes/pki/etcd";
+const REVISION = "create, 2026-11-22T10:20:30Z";
+
+const FILES = {
+  PKI,
+  CLIENT_PEM: "certificate client",
+  CLIENT_KEY: privateKey("client").trimEnd(),
+  SERVER_PEM: "certificate server",
+  SERVER_KEY: privateKey("server").trimEnd(),
+  PEER_PEM: "certificate peer",
+  PEER_KEY: privateKey("peer").trimEnd(),
+};
+
+describe.skipIf(reason !== undefined)(`step files${reason ? ` (skipped: ${reason})` : ""}`, () => {
+  const host = hostForEach();
+
+  const good = { status: 0, stdout: "", stderr: "" };
+  const state = (path: string) => `/var/lib/etcd-on-pulumi/${path}`;
+
+  const apply = (change: Partial<typeof FILES> = {}) =>
+    host.run("files", ["apply", REVISION], { ...FILES, ...change });
+  const remove = () => host.run("files", ["remove"], FILES);
+  beforeEach(() => {
+    host.sh("getent passwd etcd >/dev/null || useradd --system --user-group etcd");
+  });
+
+  test("lays down the article's files with tight owners and modes, and prints nothing", () => {
+    expect(apply()).toEqual(good);
+    expect(host.sh(`cd ${PKI}; stat -c '%a %U:%G %n' . *`).split("\n")).toEqual([
+      "750 root:etcd .",
+      "600 root:root client-key.pem",
+      "644 root:root client.pem",
+      "600 etcd:etcd peer-key.pem",
+      "644 root:root peer.pem",
+      "600 etcd:etcd server-key.pem",
+      "644 root:root server.pem",
+    ]);
+    expect(host.sh(`cat ${PKI}/peer-key.pem`)).toBe(FILES.PEER_KEY);
+    expect(host.sh("cat /var/paper/systemctl")).toBe("");
+  });
+
+  test("leaves a receipt that the probe finds to be true", () => {
+    apply();
+    expect(host.sh(`head -n 1 ${state("receipts/files")}`)).toBe(`revision ${REVISION}`);
+    const { stdout } = host.run("probe", ["differences", state("receipts/files")]);
+    expect(stdout).toBe("");
+    expect(host.sh(`grep -c . ${state("receipts/files")}`)).toBe("8");
+    expect(host.sh(`cat ${state("receipts/files")}`)).not.toContain(CANARY);
+  });
+
+  test("run again changes nothing, not even a time", () => {
+    apply();
+    const times = `stat -c '%n %i %y' ${PKI}/*`;
+    const before = host.sh(times);
+    expect(apply()).toEqual(good);
+    expect(host.sh(times)).toBe(before);
+  });
+
+  test("with one new certificate replaces that file alone", () => {
+    apply();
+    const inodes = () => host.sh(`stat -c '%n %i' ${PKI}/*`).split("\n");
+    const before = inodes();
+    apply({ SERVER_PEM: "renewed" });
+    expect(inodes().filter((line) => !before.includes(line))).toHaveLength(1);
+    expect(host.sh(`cat ${PKI}/server.pem`)).toBe("renewed");
+  });
+
+  test("repairs what was changed by hand", () => {
+    apply();
+    host.sh(
+      `chmod 666 ${PKI}/server-key.pem; rm ${PKI}/client.pem; echo x >>${PKI}/peer.pem; chmod 777 ${PKI}`,
+    );
+    expect(apply()).toEqual(good);
+    expect(host.run("probe", ["differences", state("receipts/files")]).stdout).toBe("");
+    expect(host.sh(`stat -c %a ${PKI} ${PKI}/server-key.pem`)).toBe("750\n600");
+  });
+
+  test("removed leaves the host as it was", () => {
+    const before = host.sh(TREE);
+    apply();
+    expect(host.sh(TREE)).not.toBe(before);
+    expect(remove()).toEqual(good);
+    host.sh(`rm -df ${state("receipts")} ${state("")}`);
+    expect(host.sh(TREE)).toBe(before);
+  });
+
+  test("removed leaves directories and files of others", () => {
+    host.sh("mkdir -p /etc/kubernetes/pki; echo theirs >/etc/kubernetes/pki/apiserver.crt");
+    apply();
+    remove();
+    expect(host.sh("find /etc/kubernetes")).toBe(
+      "/etc/kubernetes\n/etc/kubernetes/pki\n/etc/kubernetes/pki/apiserver.crt",
+    );
+    apply();
+    host.sh(`echo theirs >${PKI}/backup.txt`);
+    remove();
+    expect(host.sh(`ls -A ${PKI}`)).toBe("backup.txt");
+  });
+
+  test("leave no stray key behind after a run that was killed", () => {
+    apply();
+    const stray = ["client-key", "server-key", "peer-key"].map(
+      (name) => `${PKI}/${name}.pem.new-abcdef`,
+    );
+    const leave = () => host.sh(`echo half a key | tee ${stray.join(" ")} >/dev/null`);
+    const left = () => host.sh(`cd ${PKI} 2>/dev/null && ls -A | grep new || true`);
+    leave();
+    expect(left().split("\n")).toHaveLength(3);
+    apply();
+    expect(left()).toBe("");
+    leave();
+    remove();
+    expect(host.sh("ls -d /etc/kubernetes 2>/dev/null || true")).toBe("");
+  });
+
+  test("keep the mode of a directory that was there before, and give it back as it was", () => {
+    host.sh(`mkdir -p ${PKI}; chmod 0711 ${PKI}; chown daemon:daemon ${PKI}`);
+    expect(apply()).toEqual(good);
+    expect(host.sh(`stat -c '%a %U:%G' ${PKI}`)).toBe("711 daemon:daemon");
+    remove();
+    expect(host.sh(`stat -c '%a %U:%G' ${PKI}`)).toBe("711 daemon:daemon");
+  });
+
+  test("are refused in a directory that etcd cannot pass, in words", () => {
+    host.sh(`mkdir -p ${PKI}; chmod 0700 ${PKI}`);
+    expect(apply()).toEqual({
+      ...good,
+      status: 1,
+      stderr: `etcd01: the etcd user cannot read ${PKI}/server-key.pem; let it pass through the directories above\n`,
+    });
+    expect(host.sh(`ls ${state("receipts")} 2>/dev/null || true`)).toBe("");
+    host.sh(`chmod 0755 ${PKI}; chmod 0700 /etc/kubernetes`);
+    expect(apply().status).toBe(1);
+    host.sh("chmod 0755 /etc/kubernetes");
+    expect(apply()).toEqual(good);
+  });
+
+  test("can be removed twice and from a host that has none of it", () => {
+    expect(remove()).toEqual(good);
+    apply();
+    expect([remove(), remove()]).toEqual([good, good]);
+  });
+
+  test("need the user first", () => {
+    host.sh("userdel etcd");
+    expect(apply()).toEqual({
+      ...good,
+      status: 1,
+      stderr: "etcd01: has no etcd user; run the host step first\n",
+    });
+    expect(host.sh("ls -d /etc/kubernetes 2>/dev/null || true")).toBe("");
+  });
+});

@@ -1,0 +1,215 @@
+import { describe, expect, test } from "vitest";
+import { hostForEach, TREE, whyNot } from "../support/paper-host";
+
+const reason = whyNot();
+const REVISION = "create, 2026-11-22T10:20:30Z";
+
+const HOST = {
+  ADDRESS: "127.0.0.1",
+  NODES: "etcd01 127.0.0.1\netcd02 127.0.0.2\netcd03 ::1",
+  UPGRADE: "no",
+  MANAGE_HOSTS: "yes",
+  FIREWALL: "yes",
+  CLIENT_NETWORKS: "10.0.0.0/8\n2001:db8::/32",
+  MINIMUM_MEMORY: "0",
+  MINIMUM_DISK: "0",
+};
+
+describe.skipIf(reason !== undefined)(`step host${reason ? ` (skipped: ${reason})` : ""}`, () => {
+  const host = hostForEach();
+
+  const good = { status: 0, stdout: "", stderr: "" };
+  const calls = () => host.sh("cat /var/paper/systemctl; : >/var/paper/systemctl").split("\n");
+  const state = (path: string) => `/var/lib/etcd-on-pulumi/${path}`;
+  const exists = (path: string) => host.sh(`[ -e ${path} ] && echo yes || echo no`) === "yes";
+
+  const apply = (change: Partial<typeof HOST> = {}) =>
+    host.run("host", ["apply", REVISION], { ...HOST, ...change });
+  const remove = () => host.run("host", ["remove"], HOST);
+  const hosts = () => host.sh("cat /etc/hosts");
+  const block =
+    "# BEGIN etcd on Pulumi\n127.0.0.1\tetcd01\n127.0.0.2\tetcd02\n::1\tetcd03\n# END etcd on Pulumi";
+
+  test("makes the user, the names and the firewall, and a receipt that is true", () => {
+    expect(apply()).toEqual(good);
+    expect(host.sh("getent passwd etcd | cut -d : -f 1,6,7")).toBe(
+      "etcd:/var/lib/etcd:/usr/sbin/nologin",
+    );
+    expect(hosts()).toBe(`127.0.0.1\tlocalhost\n${block}`);
+    expect(host.sh(`cat ${state("nodes")}`)).toBe(HOST.NODES);
+    expect(calls().filter((call) => !/^--version/.test(call))).toEqual([
+      "daemon-reload",
+      "--quiet enable etcd-firewall.service",
+      "start etcd-firewall.service",
+    ]);
+    expect(host.run("probe", ["differences", state("receipts/host")]).stdout).toBe("");
+  });
+
+  test("loads rules that let 2380 in from members and 2379 from members and clients", () => {
+    apply();
+    const rules = host.sh("nft list table inet etcd").replaceAll(/\s+/g, " ");
+    expect(rules).toContain("policy accept");
+    expect(rules).toContain('iif "lo" accept');
+    expect(rules).toContain("tcp dport { 2379, 2380 } ip saddr { 127.0.0.1, 127.0.0.2 } accept");
+    expect(rules).toContain("tcp dport { 2379, 2380 } ip6 saddr ::1 accept");
+    expect(rules).toContain("tcp dport 2379 ip saddr 10.0.0.0/8 accept");
+    expect(rules).toContain("tcp dport 2379 ip6 saddr 2001:db8::/32 accept");
+    expect(rules).toMatch(/tcp dport \{ 2379, 2380 \} drop \} \}$/);
+  });
+
+  test.each([
+    ["no client networks", { CLIENT_NETWORKS: "" }],
+    ["every client", { CLIENT_NETWORKS: "0.0.0.0/0\n::/0" }],
+    ["overlapping networks", { CLIENT_NETWORKS: "10.0.0.0/8\n10.1.0.0/16\n10.1.2.3/32" }],
+    ["members with IPv6 alone", { ADDRESS: "::1", NODES: "etcd01 ::1" }],
+  ])("writes rules that nftables takes with %s", (_, change) => {
+    expect(host.run("host", ["firewall"], { ...HOST, ...change })).toEqual(good);
+    expect(host.sh("nft -c -f /etc/etcd-firewall.nft && nft list tables")).toBe("table inet etcd");
+  });
+
+  test("run again changes nothing", () => {
+    apply();
+    const look = `stat -c '%n %i %y' /etc/hosts /etc/etcd-firewall.nft ${state("nodes")}; nft list ruleset`;
+    const before = host.sh(look);
+    expect(apply()).toEqual(good);
+    expect(host.sh(look)).toBe(before);
+  });
+
+  test("replaces its block and rules when a node comes or goes", () => {
+    apply();
+    const NODES = "etcd01 127.0.0.1\netcd04 127.0.0.4";
+    expect(apply({ NODES })).toEqual(good);
+    expect(hosts()).toBe(
+      "127.0.0.1\tlocalhost\n# BEGIN etcd on Pulumi\n127.0.0.1\tetcd01\n127.0.0.4\tetcd04\n# END etcd on Pulumi",
+    );
+    expect(host.sh("nft list table inet etcd")).not.toContain("127.0.0.2");
+  });
+
+  test("takes its block and its rules away when they are not wanted any more", () => {
+    apply();
+    expect(apply({ MANAGE_HOSTS: "no", FIREWALL: "no" })).toEqual(good);
+    expect(hosts()).toBe("127.0.0.1\tlocalhost");
+    expect(host.sh("nft list tables")).toBe("");
+    expect(exists("/etc/etcd-firewall.nft")).toBe(false);
+    expect(exists("/etc/systemd/system/etcd-firewall.service")).toBe(false);
+  });
+
+  test("leaves other lines of /etc/hosts and other tables alone", () => {
+    host.sh("printf '10.0.0.1 a\\n\\n# c\\n10.0.0.2 b\\n' >>/etc/hosts; nft add table inet theirs");
+    const before = hosts();
+    apply();
+    remove();
+    expect(hosts()).toBe(before);
+    expect(host.sh("nft list tables")).toBe("table inet theirs");
+  });
+
+  test("keeps the last line of /etc/hosts apart from its block when it has no end", () => {
+    host.sh("printf '127.0.0.1 localhost\\n10.0.0.1 a' >/etc/hosts");
+    apply();
+    expect(hosts().split("\n").slice(0, 3)).toEqual([
+      "127.0.0.1 localhost",
+      "10.0.0.1 a",
+      "# BEGIN etcd on Pulumi",
+    ]);
+  });
+
+  test("removed leaves the host as it was", () => {
+    const before = host.sh(TREE);
+    apply();
+    expect(remove()).toEqual(good);
+    expect(host.sh(TREE)).toBe(before);
+    expect(host.sh("nft list ruleset; getent passwd etcd || true")).toBe("");
+    expect(remove()).toEqual(good);
+  });
+
+  test("removed leaves an etcd user that was there before", () => {
+    host.sh("useradd --system --user-group etcd");
+    apply();
+    remove();
+    expect(host.sh("getent passwd etcd | cut -d : -f 1")).toBe("etcd");
+  });
+
+  describe("preflight", () => {
+    const findings = (change: Partial<typeof HOST> = {}) =>
+      host.run("host", ["preflight_findings"], { ...HOST, ...change }).stdout;
+
+    test("finds nothing on a good host", () => {
+      expect(findings()).toBe("");
+    });
+
+    test.each([
+      [
+        "an etcd",
+        "echo >/usr/bin/etcd",
+        "has an etcd that is not this program's at /usr/bin/etcd; uninstall it first",
+      ],
+      [
+        "a dangling link",
+        "ln -s /gone /usr/local/bin/etcd",
+        "has an etcd that is not this program's at /usr/local/bin/etcd; uninstall it first",
+      ],
+      [
+        "a unit",
+        "echo >/etc/systemd/system/etcd.service",
+        "has a unit that is not this program's at /etc/systemd/system/etcd.service; remove it first",
+      ],
+      [
+        "data",
+        "mkdir -p /var/lib/etcd/member",
+        "has data of another etcd in /var/lib/etcd/member; move it away first",
+      ],
+      [
+        "another system",
+        "echo 'ID=\"fedora\"' >/etc/os-release",
+        "runs fedora; a Debian or Ubuntu host is needed",
+      ],
+      [
+        "an old systemd",
+        "echo 245 >/var/paper/version",
+        "has systemd 245; 247 or newer is needed (Debian 11, Ubuntu 22.04)",
+      ],
+      [
+        "a strange machine",
+        "printf '#!/bin/sh\\necho riscv64\\n' >/usr/local/sbin/uname; chmod +x /usr/local/sbin/uname",
+        "is a riscv64 machine; etcd is supported on amd64 and arm64",
+      ],
+    ])("finds %s", (_, change, finding) => {
+      host.sh(change);
+      expect(findings()).toBe(`${finding}\n`);
+    });
+
+    test("takes a derivative of Debian or Ubuntu", () => {
+      host.sh("printf 'ID=linuxmint\\nID_LIKE=\"ubuntu debian\"\\n' >/etc/os-release");
+      expect(findings()).toBe("");
+    });
+
+    test("finds too little memory and disk", () => {
+      expect(findings({ MINIMUM_MEMORY: "99999999", MINIMUM_DISK: "99999999" })).toMatch(
+        /^has \d+ MiB of memory; etcd:host\.minimumMemory asks for 99999999\nhas \d+ MiB free under \/var\/lib; etcd:host\.minimumDisk asks for 99999999\n$/,
+      );
+    });
+
+    test("finds a neighbour that no packet reaches, but takes a refusal for an answer", () => {
+      host.sh(
+        "nft add table inet cut; nft add chain inet cut in '{ type filter hook input priority 0; }'; nft add rule inet cut in ip daddr 127.0.0.2 drop",
+      );
+      expect(findings()).toBe(
+        "unreachable etcd02: cannot reach etcd02 at 127.0.0.2 port 2380; open it in the firewalls between them\n",
+      );
+    });
+
+    test("stops the step with all findings before anything is changed", () => {
+      host.sh("echo >/usr/bin/etcd; echo 245 >/var/paper/version");
+      const before = host.sh(TREE);
+      expect(apply()).toEqual({
+        status: 1,
+        stdout: "",
+        stderr:
+          "etcd01: preflight failed, nothing was changed\n" +
+          "  - has systemd 245; 247 or newer is needed (Debian 11, Ubuntu 22.04)\n" +
+          "  - has an etcd that is not this program's at /usr/bin/etcd; uninstall it first\n",
+      });
+      expect(host.sh(TREE)).toBe(before);
+    });
+  });
+});

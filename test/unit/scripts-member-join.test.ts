@@ -1,0 +1,193 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { PaperCluster, type PaperMember, STATE, THREE } from "../support/paper-cluster";
+import { hostForEach, whyNot } from "../support/paper-host";
+
+const reason = whyNot();
+const VALUES = {
+  NODE: "etcd04",
+  ADDRESS: "192.168.1.86",
+  VERSION: "3.6.16",
+  TOKEN: "etcd-cluster-0badcafe",
+  SNAPSHOT: "yes",
+  CA_PEM: "certificate ca",
+  ENVIRONMENT: "PEER_NAME=etcd04",
+  UNIT_TEXT: "[Service]",
+};
+const OTHERS = "https://192.168.1.83:2379,https://192.168.1.84:2379,https://192.168.1.85:2379";
+const PEERS = [
+  "etcd01=https://192.168.1.83:2380",
+  "etcd02=https://192.168.1.84:2380",
+  "etcd03=https://192.168.1.85:2380",
+  "etcd04=https://192.168.1.86:2380",
+].join(",");
+const NONE =
+  "etcd04: has no data, and no quorum of the cluster answers; refusing to form a second cluster. Start the other members first\n";
+
+describe.skipIf(reason !== undefined)(
+  `step member, first start${reason ? ` (${reason})` : ""}`,
+  () => {
+    const host = hostForEach();
+    const cluster = new PaperCluster(host);
+    const now = (secondsAgo: number) =>
+      new Date(Date.now() - secondsAgo * 1000).toISOString().replace(/\.\d+Z$/, "Z");
+    const start = (words: string, secondsAgo = 30) =>
+      cluster.run("member", `first_start "${words}, ${now(secondsAgo)}"`, VALUES);
+    const firstStart = () => host.sh(`head -n 2 ${STATE}/first-start.env 2>/dev/null || true`);
+    const started = () => host.sh("grep -c '^start' /var/paper/systemctl || true");
+    const own: PaperMember = { id: "a4", name: "etcd04", address: "192.168.1.86" };
+
+    beforeEach(() => {
+      cluster.is({ members: THREE, leader: "a2" });
+      const nodes = PEERS.replaceAll("=https://", " ")
+        .replaceAll(":2380", "")
+        .replaceAll(",", "\\n");
+      host.sh(`
+      mkdir -p ${STATE} /var/lib/etcd/member/snap; echo old >/var/lib/etcd/member/snap/db
+      printf '${nodes}\\n' >${STATE}/nodes
+      cd /var/paper; echo 0 >property-NRestarts; echo inactive >property-ActiveState
+      echo 'echo active >/var/paper/property-ActiveState' >on-start`);
+    });
+
+    test("of a newcomer joins as a learner, on an empty directory, and is promoted", () => {
+      expect(start("join")).toEqual({
+        status: 0,
+        stdout: "",
+        stderr: "etcd04: member f00d joined as a learner and was promoted\n",
+      });
+      expect(cluster.changes()).toEqual([
+        `${OTHERS}: member add etcd04 --learner --peer-urls https://192.168.1.86:2380`,
+        `${OTHERS}: member promote f00d`,
+      ]);
+      expect(firstStart()).toBe(
+        `ETCD_INITIAL_CLUSTER_STATE=existing\nETCD_INITIAL_CLUSTER=${PEERS}`,
+      );
+      expect(host.sh("ls -A /var/lib/etcd")).toBe("");
+    });
+
+    test("finds its own half-added member and adds no second one", () => {
+      const half = { ...own, learner: true, unstarted: true };
+      cluster.is({ members: [...THREE, half] });
+      expect(start("join").status).toBe(0);
+      expect(cluster.changes()).toEqual([`${OTHERS}: member promote a4`]);
+      expect(firstStart()).toContain(`ETCD_INITIAL_CLUSTER=${PEERS}`);
+    });
+
+    test("does not promote a half-added member that is a voter already", () => {
+      cluster.is({ members: [...THREE, { ...own, unstarted: true }] });
+      expect(start("join").status).toBe(0);
+      expect(cluster.changes()).toEqual([]);
+    });
+
+    test("of a rebuilt host removes the old member by its ID before it joins", () => {
+      cluster.is({ members: [...THREE, own] });
+      const { status, stderr } = start("join");
+      expect({ status, stderr }).toEqual({
+        status: 0,
+        stderr:
+          "etcd04: the host was rebuilt: its old member a4 is removed\n" +
+          "etcd04: member f00d joined as a learner and was promoted\n",
+      });
+      expect(cluster.changes()).toEqual([
+        `${OTHERS}: member remove a4`,
+        `${OTHERS}: member add etcd04 --learner --peer-urls https://192.168.1.86:2380`,
+        `${OTHERS}: member promote f00d`,
+      ]);
+    });
+
+    test.each([
+      ["add", "member add", "etcd04: etcd refuses to add this host as a learner\n"],
+      [
+        "remove",
+        "member remove",
+        "etcd04: etcd refuses to remove the old member a4 of this host\n",
+      ],
+    ])("that etcd refuses to %s keeps the data and starts nothing", (_, refused, message) => {
+      cluster.is({ members: refused === "member add" ? THREE : [...THREE, own] });
+      host.sh(`echo ${refused} >/var/paper/refuses`);
+      const { status, stderr } = start("join");
+      expect(status).toBe(1);
+      expect(stderr).toContain(message);
+      expect(started()).toBe("0");
+      expect(host.sh("cat /var/lib/etcd/member/snap/db")).toBe("old");
+    });
+
+    describe("when nobody answers", () => {
+      beforeEach(() => cluster.is({}));
+
+      test("and no cluster was seen this hour, forms one", () => {
+        expect(start("new cluster").status).toBe(0);
+        expect(firstStart()).toBe(`ETCD_INITIAL_CLUSTER_STATE=new\nETCD_INITIAL_CLUSTER=${PEERS}`);
+        expect(started()).toBe("1");
+      });
+
+      test.each([
+        ["that was seen more than an hour ago", "new cluster", 3601, ":"],
+        ["of a cluster that was seen", "join", 30, ":"],
+        ["of a repair", "repair: etcd.service is inactive", 30, ":"],
+        ["on a host that was a member", "new cluster", 30, `touch ${STATE}/formed`],
+        [
+          "on a host that was a member and was not looked at",
+          "unseen",
+          30,
+          `touch ${STATE}/formed`,
+        ],
+      ])("refuses the word %s", (_, words, age, before) => {
+        host.sh(before);
+        expect(start(words, age)).toMatchObject({
+          status: 1,
+          stdout: "",
+          stderr: expect.stringMatching(new RegExp(`^\\n?${NONE}$`)),
+        });
+        expect(started()).toBe("0");
+        expect(firstStart()).toBe("");
+        expect(host.sh("cat /var/lib/etcd/member/snap/db")).toBe("old");
+      });
+
+      test("and nobody looked, forms one on a host that never was a member", () => {
+        expect(start("unseen").status).toBe(0);
+        expect(firstStart()).toContain("ETCD_INITIAL_CLUSTER_STATE=new");
+      });
+    });
+
+    test.each([
+      ["nobody looked", "unseen", 30, ":"],
+      ["the word new is older than an hour", "new cluster", 3601, ":"],
+      ["the host was a member", "new cluster", 30, `touch ${STATE}/formed`],
+    ])("joins the cluster that answers when %s", (_, words, age, before) => {
+      host.sh(before);
+      expect(start(words, age).status).toBe(0);
+      expect(firstStart()).toContain("ETCD_INITIAL_CLUSTER_STATE=existing");
+      expect(cluster.changes()).toHaveLength(2);
+      expect(host.sh(`ls ${STATE}`)).not.toContain("formed");
+    });
+
+    describe("a promotion", () => {
+      const promote = () => cluster.run("member", "promote https://192.168.1.83:2379 a4", VALUES);
+
+      test("that another run was quicker with is as good", () => {
+        cluster.is({ members: [...THREE, own] });
+        expect(promote()).toEqual({ status: 0, stdout: "", stderr: "" });
+      });
+
+      test("waits until the learner is in sync", () => {
+        cluster.is({ members: [...THREE, { ...own, learner: true }] });
+        host.sh("touch /var/paper/behind");
+        const call = "sleep() { rm /var/paper/behind; }; promote https://192.168.1.83:2379 a4";
+        expect(cluster.run("member", call, VALUES)).toEqual({
+          status: 0,
+          stdout: "",
+          stderr: "etcd04: member a4 joined as a learner and was promoted\n",
+        });
+        expect(cluster.changes()).toHaveLength(2);
+      });
+
+      test("that etcd goes on refusing fails with its words", () => {
+        host.sh("echo member promote >/var/paper/refuses");
+        const call = "SECONDS=0; sleep() { SECONDS=$((SECONDS + 60)); }; promote x a4";
+        expect(cluster.run("member", call, VALUES).stderr).toBe(
+          "etcd04: learner a4 could not be promoted: Error: etcdserver: refused member promote\n",
+        );
+      });
+    });
+  },
+);

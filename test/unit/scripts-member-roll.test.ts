@@ -1,0 +1,206 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { PaperCluster, PKI, STATE, THREE } from "../support/paper-cluster";
+import { hostForEach, whyNot } from "../support/paper-host";
+
+const reason = whyNot();
+const LOCAL = "https://127.0.0.1:2379";
+const UNIT = "/etc/systemd/system/etcd.service";
+const RUNNING = {
+  ADDRESS: "192.168.1.83",
+  VERSION: "3.6.16",
+  TOKEN: "etcd-cluster-0badcafe",
+  SNAPSHOT: "yes",
+  CA_PEM: "certificate ca",
+  ENVIRONMENT: "PEER_NAME=etcd01",
+  UNIT_TEXT: "[Service]",
+};
+
+describe.skipIf(reason !== undefined)(`step member, running${reason ? ` (${reason})` : ""}`, () => {
+  const host = hostForEach();
+  const cluster = new PaperCluster(host);
+  const run = (call: string, change: Partial<typeof RUNNING> = {}) =>
+    cluster.run("member", call, { ...RUNNING, ...change });
+  const apply = (change: Partial<typeof RUNNING> = {}) => run('apply "repair, now"', change);
+  const systemd = () =>
+    host.sh("grep -E '^(start|stop|restart|disable)' /var/paper/systemctl || true");
+  /** What the next start would find. */
+  const installed = () =>
+    host.sh(`cat ${UNIT} /etc/etcd.env ${PKI}/ca.pem; readlink /usr/local/bin/etcd`).split("\n");
+  const release = (version: string) => `/opt/etcd-on-pulumi/v${version}/etcd`;
+
+  // A member in order: every file as its process has loaded it. Etcd starts unless its unit says «broken».
+  beforeEach(() => {
+    cluster.is({ members: THREE, leader: "a2" });
+    host.sh(`
+      cd /var/paper
+      echo active >property-ActiveState; echo 0 >property-NRestarts; echo loaded >property-LoadState
+      printf '%s\\n' 'if grep -q broken ${UNIT}; then echo failed; else echo active; fi >/var/paper/property-ActiveState' >on-start
+      mkdir -p /var/lib/etcd/member/wal ${STATE} ${PKI}
+      for version in 3.6.16 3.6.17; do
+        mkdir -p /opt/etcd-on-pulumi/v$version
+        ln -s /var/paper/etcdctl-stub /opt/etcd-on-pulumi/v$version/etcdctl
+      done
+      printf 'etcd01 192.168.1.83\\netcd02 192.168.1.84\\netcd03 192.168.1.85\\n' >${STATE}/nodes
+      touch ${STATE}/formed`);
+    expect(run("install_files; started")).toMatchObject({ status: 0, stderr: "" });
+    host.sh(": >/var/paper/systemctl; : >/var/paper/etcdctl");
+  });
+
+  test("is not restarted when nothing that it has loaded changed", () => {
+    expect(apply()).toEqual({ status: 0, stdout: "", stderr: "" });
+    expect(systemd()).toBe("");
+    expect(host.sh(`head -n 1 ${STATE}/receipts/member`)).toBe("revision repair, now");
+  });
+
+  test("is not restarted for a file that was changed by hand and is put back", () => {
+    host.sh(`echo other >/etc/etcd.env; rm ${PKI}/ca.pem`);
+    expect(apply().status).toBe(0);
+    expect(systemd()).toBe("");
+    expect(installed()).toEqual([
+      "[Service]",
+      "PEER_NAME=etcd01",
+      "certificate ca",
+      release("3.6.16"),
+    ]);
+  });
+
+  describe("a restart", () => {
+    test.each([
+      ["flag", { UNIT_TEXT: "[Service] new" }],
+      ["CA bundle", { CA_PEM: "certificate ca and another" }],
+      ["environment", { ENVIRONMENT: "PEER_NAME=other" }],
+      ["version", { VERSION: "3.6.17" }],
+    ])("follows a new %s, once", (_, change) => {
+      expect(apply(change)).toMatchObject({ status: 0, stderr: "etcd01: restarting etcd\n" });
+      expect(systemd()).toBe("restart --no-block etcd.service");
+      expect(apply(change)).toMatchObject({ status: 0, stderr: "" });
+      expect(systemd()).toBe("restart --no-block etcd.service");
+    });
+
+    test("hands the leadership over first, to a voter that is well", () => {
+      cluster.is({
+        members: THREE.map((member) => ({ ...member, learner: member.id === "a2" })),
+        leader: "a1",
+      });
+      const { status, stderr } = apply({ VERSION: "3.6.17" });
+      expect({ status, stderr }).toEqual({
+        status: 0,
+        stderr: "etcd01: leadership handed over to etcd03\netcd01: restarting etcd\n",
+      });
+      expect(cluster.changes()).toEqual([`${LOCAL}: move-leader a3`]);
+    });
+
+    test("is refused while another member is sick, by name, and nothing was touched", () => {
+      cluster.is({ members: THREE, leader: "a1", sick: ["192.168.1.85"] });
+      const before = installed();
+      expect(apply({ VERSION: "3.6.17", CA_PEM: "new" })).toEqual({
+        status: 1,
+        stdout: "",
+        stderr:
+          "etcd01: not restarted, because another member is not healthy: etcd03 (https://192.168.1.85:2380); bring it back first\n",
+      });
+      expect(systemd()).toBe("");
+      expect(installed()).toEqual(before);
+      expect(cluster.changes()).toEqual([]);
+    });
+
+    test("is refused in words when there is no quorum", () => {
+      cluster.is({});
+      const { status, stderr } = run('status_field() { echo a1; }; apply "repair, now"', {
+        VERSION: "3.6.17",
+      });
+      expect(status).toBe(1);
+      expect(stderr).toBe(
+        "etcd01: not restarted, because no quorum of the cluster answers; bring the other members back first\n",
+      );
+      expect(systemd()).toBe("");
+    });
+
+    test("does not wait for a sick learner", () => {
+      cluster.is({
+        members: THREE.map((member) => ({ ...member, learner: member.id === "a3" })),
+        leader: "a2",
+        sick: ["192.168.1.85"],
+      });
+      expect(apply({ VERSION: "3.6.17" }).status).toBe(0);
+    });
+  });
+
+  describe("a start that fails", () => {
+    const broken = { UNIT_TEXT: "[Service] broken", CA_PEM: "new ca", VERSION: "3.6.17" };
+    const GOOD = ["[Service]", "PEER_NAME=etcd01", "certificate ca", release("3.6.16")];
+
+    test("brings the last good files back, starts with them and shows etcd's words", () => {
+      expect(apply(broken)).toEqual({
+        status: 1,
+        stdout: "",
+        stderr:
+          "etcd01: restarting etcd\n" +
+          "etcd01: etcd did not start with the new files, and was started again with the last good ones; its words:\nlast words of etcd\n",
+      });
+      expect(installed()).toEqual(GOOD);
+      expect(host.sh("cat /var/paper/property-ActiveState")).toBe("active");
+      expect(host.sh(`ls ${STATE}/receipts/member 2>/dev/null || true`)).toBe("");
+    });
+
+    test("is tried again by the next run, and the good files are still known", () => {
+      apply(broken);
+      expect(apply({ ...broken, CA_PEM: "newer ca" }).stderr).toContain("the last good ones");
+      expect(installed()).toEqual(GOOD);
+      expect(apply({ VERSION: "3.6.17" })).toMatchObject({ status: 0 });
+      expect(installed().at(-1)).toBe(release("3.6.17"));
+    });
+
+    test("does not take the files of a killed run for good ones", () => {
+      // The run wrote its files and kept the good ones, and was gone before the restart.
+      expect(run("keep_good; install_files", broken).status).toBe(0);
+      expect(apply({ ...broken, CA_PEM: "newer ca" }).stderr).toContain("the last good ones");
+      expect(installed()).toEqual(GOOD);
+    });
+
+    test("without good files says etcd's words", () => {
+      host.sh(`rm ${STATE}/running`);
+      expect(apply(broken).stderr).toBe(
+        "etcd01: restarting etcd\netcd01: etcd did not start; its words:\nlast words of etcd\n",
+      );
+    });
+
+    test("with the good files as well says so", () => {
+      host.sh("echo 'echo failed >/var/paper/property-ActiveState' >/var/paper/on-start");
+      expect(apply(broken).stderr).toContain(
+        "etcd starts neither with the new files nor with the last good ones; its words:",
+      );
+    });
+  });
+
+  describe("a drop-in", () => {
+    test("that overrides the unit is taken away, and what it set goes with a restart", () => {
+      host.sh("mkdir -p /etc/systemd/system/etcd.service.d; cd /etc/systemd/system/etcd.service.d");
+      host.sh("cd /etc/systemd/system/etcd.service.d; touch mine.conf addresses.conf");
+      host.sh(`echo ${UNIT}.d/addresses.conf ${UNIT}.d/mine.conf >/var/paper/property-DropInPaths`);
+      expect(apply().stderr).toBe(
+        `etcd01: removing ${UNIT}.d/mine.conf, which overrides the unit\netcd01: restarting etcd\n`,
+      );
+      expect(host.sh(`ls ${UNIT}.d`)).toBe("addresses.conf");
+    });
+
+    test("for more than etcd is not ours to take", () => {
+      host.sh("echo /etc/systemd/system/service.d/all.conf >/var/paper/property-DropInPaths");
+      expect(apply().stderr).toContain("all.conf overrides the unit for more than etcd");
+    });
+  });
+
+  test("a full database is compacted, defragmented and disarmed; a corrupt one is left", () => {
+    host.sh("echo 'memberID:161 alarm:NOSPACE' >/var/paper/alarms");
+    expect(apply()).toMatchObject({ status: 0 });
+    expect(cluster.changes()).toEqual([
+      `${LOCAL}: compaction --physical 7`,
+      `${LOCAL}: defrag`,
+      `${LOCAL}: alarm disarm`,
+    ]);
+    host.sh("echo 'memberID:161 alarm:CORRUPT' >/var/paper/alarms");
+    expect(apply().stderr).toContain(
+      "an alarm that no program should clear: memberID:161 alarm:CORRUPT",
+    );
+  });
+});

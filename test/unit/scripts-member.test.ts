@@ -1,0 +1,93 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { hostForEach, whyNot } from "../support/paper-host";
+
+const reason = whyNot();
+const VALUES = {
+  ADDRESS: "192.168.1.83",
+  VERSION: "3.6.16",
+  PKI: "/etc/kubernetes/pki/etcd",
+  TOKEN: "etcd-cluster-0badcafe",
+  SNAPSHOT: "yes",
+  CA_PEM: "certificate ca",
+  ENVIRONMENT: "PEER_NAME=etcd01",
+  UNIT_TEXT: "[Service]",
+};
+const STATE = "/var/lib/etcd-on-pulumi";
+const NODES = "etcd01 192.168.1.83\netcd02 2001:db8::2";
+const ALL = "etcd01=https://192.168.1.83:2380,etcd02=https://[2001:db8::2]:2380";
+
+describe.skipIf(reason !== undefined)(`step member${reason ? ` (${reason})` : ""}`, () => {
+  const host = hostForEach();
+  beforeEach(() => {
+    host.sh(`mkdir -p ${STATE}; printf '%s\\n' '${NODES}' >${STATE}/nodes`);
+  });
+
+  const run = (...call: string[]) => host.run("member", call, VALUES);
+  const now = (secondsAgo: number) =>
+    new Date(Date.now() - secondsAgo * 1000).toISOString().replace(/\.\d+Z$/, "Z");
+
+  test("reads the first cluster from the host's list of nodes", () => {
+    expect(run("configured_cluster").stdout).toBe(`${ALL}\n`);
+  });
+
+  test("writes a first start that etcd reads once, and its state, cluster and token", () => {
+    expect(run("write_first_start", "new", ALL).status).toBe(0);
+    expect(host.sh(`cat ${STATE}/first-start.env`).split("\n")).toEqual([
+      "ETCD_INITIAL_CLUSTER_STATE=new",
+      `ETCD_INITIAL_CLUSTER=${ALL}`,
+      "ETCD_INITIAL_CLUSTER_TOKEN=etcd-cluster-0badcafe",
+    ]);
+  });
+
+  test.each([
+    ["there was none", ":", false],
+    ["it was for these nodes", `write_first_start new '${ALL}'`, false],
+    ["it was for other nodes", "write_first_start new etcd01=https://192.168.1.83:2380", true],
+    ["it was to join", "write_first_start existing etcd01=https://192.168.1.83:2380", false],
+    [
+      "the member was ready since",
+      "write_first_start new etcd01=https://192.168.1.83:2380; touch $FORMED",
+      false,
+    ],
+  ])("a first start is stale, when %s: judged right", (_, before, stale) => {
+    expect(run("eval", before).status).toBe(0);
+    expect(run("first_start_is_stale").status === 0).toBe(stale);
+  });
+
+  test.each([
+    ["a run of this minute that saw no cluster", "new cluster", 30, true],
+    ["one of an hour and more ago", "new cluster", 3700, false],
+    ["a run that saw a cluster", "join", 30, false],
+    ["a run that did not look", "unseen", 30, false],
+    ["a repair", "repair: /usr/local/bin/etcd removed", 30, false],
+  ])("%s decides about a new cluster", (_, words, age, may) => {
+    expect(run("may_be_new", `${words}, ${now(age)}`).status === 0).toBe(may);
+  });
+
+  test("a new cluster is not guessed from a time that is none", () => {
+    expect(run("may_be_new", "new cluster").status).not.toBe(0);
+    expect(run("may_be_new", "new cluster, yesterday evening").status).not.toBe(0);
+  });
+
+  test("a host that lost its data forms no second cluster when nobody answers", () => {
+    const answer = host.run("member", ["first_start", `join, ${now(1)}`], VALUES);
+    expect(answer.status).toBe(1);
+    expect(answer.stderr).toMatch(/^etcd01: has no data, and no quorum of the cluster answers/);
+    expect(host.sh(`ls ${STATE}`)).toBe("nodes");
+    expect(host.sh("cat /var/paper/systemctl")).not.toMatch(/^start/m);
+  });
+
+  test("neither does one that was a member, whatever the program saw", () => {
+    host.sh(`touch ${STATE}/formed`);
+    expect(run("first_start", `new cluster, ${now(1)}`).status).toBe(1);
+    expect(host.sh(`ls ${STATE}`)).toBe("formed\nnodes");
+  });
+
+  test("a new cluster starts without waiting for the others, on an empty directory", () => {
+    host.sh("mkdir -p /var/lib/etcd/member/snap; echo old >/var/lib/etcd/member/snap/db");
+    expect(run("first_start", `new cluster, ${now(1)}`)).toMatchObject({ status: 0, stderr: "" });
+    expect(host.sh("ls -A /var/lib/etcd")).toBe("");
+    expect(host.sh("tail -n 1 /var/paper/systemctl")).toBe("start --no-block etcd.service");
+    expect(host.sh(`sed -n 2p ${STATE}/first-start.env`)).toBe(`ETCD_INITIAL_CLUSTER=${ALL}`);
+  });
+});

@@ -1,0 +1,232 @@
+import { describe, expect, test } from "vitest";
+import { PaperCluster, type PaperMember, THREE } from "../support/paper-cluster";
+import { hostForEach, whyNot } from "../support/paper-host";
+
+const reason = whyNot();
+const LOCAL = "https://127.0.0.1:2379";
+const LIST = [
+  "a1 etcd01 https://192.168.1.83:2380 false yes",
+  "a2 etcd02 https://192.168.1.84:2380 false yes",
+  "a3 etcd03 https://[2001:db8::85]:2380 false yes",
+];
+const FIVE: readonly PaperMember[] = [
+  ...THREE,
+  { id: "a4", name: "etcd04", address: "192.168.1.86" },
+  { id: "a5", name: "etcd05", address: "192.168.1.87" },
+];
+
+describe.skipIf(reason !== undefined)(`membership.sh${reason ? ` (${reason})` : ""}`, () => {
+  const host = hostForEach();
+  const cluster = new PaperCluster(host);
+  const good = { status: 0, stdout: "", stderr: "" };
+
+  /** Runs a function on a list, with the addresses on standard input. */
+  const pick = (call: string, addresses: readonly string[]) =>
+    cluster
+      .run("lost", `${call} '${LIST.join("\n")}' < <(printf '%s\\n' ${addresses.join(" ")})`)
+      .stdout.split("\n")
+      .slice(0, -1);
+
+  describe("a list is divided by address", () => {
+    test.each([
+      [["192.168.1.84"], [1]],
+      [
+        ["192.168.1.84", "2001:db8::85", "192.168.1.99"],
+        [1, 2],
+      ],
+      // The beginning of an address is not the address.
+      [["192.168.1.8", "2001:db8::8"], []],
+      [["''"], []],
+    ])("%j", (addresses, at) => {
+      expect(pick("members_at", addresses)).toEqual(LIST.filter((_, index) => at.includes(index)));
+      expect(pick("members_not_at", addresses)).toEqual(
+        LIST.filter((_, index) => !at.includes(index)),
+      );
+    });
+
+    test("and an empty list has nobody", () => {
+      const call = "members_at '' <<<192.168.1.84; members_not_at '' <<<192.168.1.84";
+      expect(cluster.run("lost", call)).toEqual(good);
+    });
+  });
+
+  describe("the guard", () => {
+    /** Whether these may go, of a cluster with these sick. */
+    const guard = (
+      all: readonly PaperMember[],
+      gone: readonly string[],
+      sick: readonly string[],
+    ) => {
+      cluster.is({ members: all, sick });
+      return cluster.run(
+        "lost",
+        `list=$(members "$LOCAL"); guard "$list" "$(members_at "$list" < <(printf '%s\\n' ${gone.join(" ")}))"`,
+      );
+    };
+
+    test.each([
+      ["one of three", THREE, ["192.168.1.85"], []],
+      ["the sick one of three", THREE, ["192.168.1.85"], ["192.168.1.85"]],
+      ["two of three", THREE, ["192.168.1.84", "192.168.1.85"], []],
+      ["two of five with one more sick", FIVE, ["192.168.1.86", "192.168.1.87"], ["192.168.1.85"]],
+    ])("lets %s go", (_, all, gone, sick) => {
+      expect(guard(all, gone, sick)).toEqual(good);
+    });
+
+    test("refuses when half of what stays is sick, and says what it counted", () => {
+      expect(guard(THREE, ["192.168.1.83"], ["192.168.1.85"])).toEqual({
+        status: 1,
+        stdout: "",
+        stderr:
+          "etcd01: removing etcd01 would leave 1 healthy of 2 voters, no quorum; refused. Bring back: etcd03\n",
+      });
+    });
+
+    test("names all that go and all that are missed", () => {
+      const gone = ["192.168.1.83", "192.168.1.84"];
+      expect(guard(FIVE, gone, ["192.168.1.86", "192.168.1.87"]).stderr).toBe(
+        "etcd01: removing etcd01 etcd02 would leave 1 healthy of 3 voters, no quorum; refused. Bring back: etcd04 etcd05\n",
+      );
+    });
+
+    test("does not count learners, and counts a voter that never started as sick", () => {
+      const learner = {
+        ...FIVE[3],
+        id: "a4",
+        name: "etcd04",
+        address: "192.168.1.86",
+        learner: true,
+      };
+      expect(guard([...THREE, learner], ["192.168.1.85"], ["192.168.1.86"])).toEqual(good);
+      const [one, two] = THREE.map((member, index) => ({ ...member, unstarted: index === 1 }));
+      const half = [one, two].flatMap((member) => member ?? []);
+      expect(guard([...half, ...THREE.slice(2)], ["192.168.1.85"], []).stderr).toContain(
+        "would leave 1 healthy of 2 voters",
+      );
+    });
+
+    test("never lets all go", () => {
+      expect(guard(THREE.slice(0, 1), ["192.168.1.83"], []).stderr).toContain(
+        "would leave 0 healthy of 0 voters",
+      );
+    });
+  });
+
+  test("the leader is the last of those that go", () => {
+    cluster.is({ members: THREE, leader: "a2" });
+    const order = (call: string) => cluster.run("lost", call).stdout.replace(/\n$/, "").split("\n");
+    const [one, two, three] = LIST;
+    expect(order(`leader_last '${LIST.join("\n")}'`)).toEqual([one, three, two]);
+    expect(order(`leader_last '${[one, three].join("\n")}'`)).toEqual([one, three]);
+    expect(order(`leader_last '${two}'`)).toEqual([two]);
+  });
+
+  test("nobody is left out when the leader cannot be told", () => {
+    cluster.is({ members: THREE, sick: ["192.168.1.83"] });
+    expect(cluster.run("lost", `leader_last '${LIST.join("\n")}'`)).toEqual({
+      ...good,
+      stdout: `${LIST.join("\n")}\n`,
+    });
+  });
+
+  describe("take_out", () => {
+    const takeOut = (...addresses: string[]) =>
+      cluster.run(
+        "lost",
+        `list=$(members "$LOCAL"); take_out "$list" "$(members_at "$list" < <(printf '%s\\n' ${addresses.join(" ")}))"`,
+      );
+
+    test("removes a follower by its ID and moves nothing", () => {
+      cluster.is({ members: THREE });
+      expect(takeOut("192.168.1.85")).toEqual({
+        ...good,
+        stderr: "etcd01: etcd03, member a3, was removed from the cluster\n",
+      });
+      expect(cluster.changes()).toEqual([`${LOCAL}: member remove a3`]);
+    });
+
+    test("has the leader give up its place to one that stays, and removes it last", () => {
+      cluster.is({ members: FIVE, self: "a3", leader: "a1" });
+      const { status, stderr } = takeOut("192.168.1.83", "192.168.1.84");
+      expect({ status, stderr }).toEqual({
+        status: 0,
+        stderr:
+          "etcd01: etcd02, member a2, was removed from the cluster\n" +
+          "etcd01: leadership handed over to etcd03\n" +
+          "etcd01: etcd01, member a1, was removed from the cluster\n",
+      });
+      expect(cluster.changes()).toEqual([
+        `${LOCAL}: member remove a2`,
+        // etcd takes this from the leader alone.
+        "https://192.168.1.83:2379: move-leader a3",
+        `${LOCAL}: member remove a1`,
+      ]);
+      expect(host.sh("cat /var/paper/leader")).toBe("a3");
+    });
+
+    test("asks the next one when the first does not take the leadership", () => {
+      cluster.is({ members: FIVE, self: "a3", leader: "a5", sick: ["192.168.1.83"] });
+      expect(takeOut("192.168.1.87").status).toBe(0);
+      expect(cluster.changes()).toEqual([
+        "https://192.168.1.87:2379: move-leader a1",
+        "https://192.168.1.87:2379: move-leader a2",
+        `${LOCAL}: member remove a5`,
+      ]);
+    });
+
+    test("touches nothing when the guard refuses", () => {
+      cluster.is({ members: THREE, sick: ["192.168.1.84"] });
+      expect(takeOut("192.168.1.85").status).toBe(1);
+      expect(cluster.changes()).toEqual([]);
+    });
+
+    test("takes one that another run has removed meanwhile for removed", () => {
+      cluster.is({ members: THREE });
+      const call = `list=$(members "$LOCAL"); sed -i '/^a3,/d' /var/paper/members; take_out "$list" "$(members_at "$list" <<<192.168.1.85)"`;
+      expect(cluster.run("lost", call).status).toBe(0);
+      expect(cluster.changes()).toEqual([`${LOCAL}: member remove a3`]);
+    });
+
+    test("says so when etcd refuses, with etcd's words, and goes no further", () => {
+      cluster.is({ members: FIVE });
+      host.sh("echo member remove a4 >/var/paper/refuses");
+      const { status, stderr } = takeOut("192.168.1.86", "192.168.1.87");
+      expect(status).toBe(1);
+      expect(stderr).toBe(
+        "Error: etcdserver: refused member remove a4\netcd01: etcd refuses to remove etcd04, member a4\n",
+      );
+      expect(cluster.changes()).toEqual([`${LOCAL}: member remove a4`]);
+    });
+  });
+
+  describe("step lost", () => {
+    const apply = (...addresses: string[]) =>
+      cluster.run("lost", "apply lost", { LOST_ADDRESSES: addresses.join("\n") });
+
+    test("takes the members at the lost addresses out, and only them", () => {
+      cluster.is({ members: FIVE, sick: ["192.168.1.86", "192.168.1.87"] });
+      expect(apply("192.168.1.87", "192.168.1.86").status).toBe(0);
+      expect(cluster.changes()).toEqual([
+        `${LOCAL}: member remove a4`,
+        `${LOCAL}: member remove a5`,
+      ]);
+    });
+
+    test("has nothing to do the second time, and says nothing", () => {
+      cluster.is({ members: THREE });
+      expect(apply("192.168.1.86")).toEqual(good);
+      expect(cluster.changes()).toEqual([]);
+    });
+
+    test("says where help is when there is no quorum", () => {
+      cluster.is({});
+      expect(apply("192.168.1.85").stderr).toContain(
+        "etcd01: no quorum of the cluster answers, so the lost members cannot be removed; see docs/troubleshooting.md\n",
+      );
+    });
+
+    test("taken back does nothing", () => {
+      expect(cluster.run("lost", "remove")).toEqual(good);
+    });
+  });
+});

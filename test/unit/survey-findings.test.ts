@@ -1,0 +1,138 @@
+import { describe, expect, test } from "vitest";
+import { node } from "../support/fixtures";
+import { bare, judged, NOW, type Seen, settled, silent } from "../support/looks";
+
+describe("a host that cannot be reached", () => {
+  test("stops the making of a cluster", () => {
+    const { findings, warnings } = judged({ a: bare(), b: silent() });
+    expect(findings).toEqual(["b: no SSH session as root@192.0.2.1:22: Connection timed out"]);
+    expect(warnings).toEqual([]);
+  });
+
+  test("is a warning that says what was not checked once there is a cluster", () => {
+    const { findings, warnings } = judged({ a: settled(), b: silent() });
+    expect(findings).toEqual([]);
+    expect(warnings).toEqual([
+      "b: cannot be reached, so nothing on it could be checked: no SSH session as root@192.0.2.1:22: Connection timed out",
+    ]);
+  });
+
+  test("has nothing planned for it, while the others go on", () => {
+    const { verdicts } = judged({ a: settled(), b: silent(), c: bare() });
+    expect([...verdicts].map(([name, { hold }]) => [name, hold])).toEqual([
+      ["a", "nothing"],
+      ["b", "everything"],
+      ["c", "nothing"],
+    ]);
+  });
+
+  test("is never a mere warning when its host key was wrong", () => {
+    const { findings, warnings } = judged({ a: settled(), b: silent(true) });
+    expect(findings).toHaveLength(1);
+    expect(warnings).toEqual([]);
+  });
+});
+
+describe("findings", () => {
+  const finding = { text: "has 512 MiB of memory" };
+
+  test("on a host that is not ours stop the run, each with its node's name", () => {
+    const looks = {
+      a: bare({ findings: [finding, { text: "has port 2379 taken by x" }] }),
+      b: bare({ findings: [finding] }),
+    };
+    expect(judged(looks).findings).toEqual([
+      "a: has 512 MiB of memory",
+      "a: has port 2379 taken by x",
+      "b: has 512 MiB of memory",
+    ]);
+  });
+
+  test("on a host that is ours already are warnings", () => {
+    const { findings, warnings } = judged({ a: settled({}, { findings: [finding] }) });
+    expect(findings).toEqual([]);
+    expect(warnings).toEqual(["a: has 512 MiB of memory"]);
+  });
+
+  test("about a neighbour that does not answer us either are left to its own line", () => {
+    const about = { text: "cannot reach b at 192.0.2.2 port 2380", about: "b" };
+    expect(judged({ a: bare({ findings: [about] }), b: bare() }).findings).toEqual([
+      "a: cannot reach b at 192.0.2.2 port 2380",
+    ]);
+    const { findings } = judged({ a: bare({ findings: [about] }), b: silent() });
+    expect(findings).toHaveLength(1);
+    expect(findings[0]).toMatch(/^b: /);
+  });
+
+  test("about a neighbour that is ours already are excused: its firewall is opened by this run", () => {
+    const toB = { text: "cannot reach b at 192.0.2.2 port 2380", about: "b" };
+    const toC = { text: "cannot reach c at 192.0.2.3 port 2380", about: "c" };
+    // A newcomer cannot reach the members, whose firewalls do not know it yet.
+    const newcomer = bare({ findings: [toB, toC] });
+    expect(judged({ a: newcomer, b: settled(), c: bare() })).toMatchObject({
+      findings: ["a: cannot reach c at 192.0.2.3 port 2380"],
+      warnings: [],
+    });
+    // Only the receipt of the host step says that the firewall is ours, not any other.
+    const half = bare({ receipts: new Map([["binaries", { revision: "x", drift: [] }]]) });
+    expect(judged({ a: newcomer, b: half, c: settled() }).findings).toEqual([
+      "a: cannot reach b at 192.0.2.2 port 2380",
+    ]);
+  });
+
+  test("of other kinds are not excused by whom they come from", () => {
+    const looks = { a: bare({ findings: [finding] }), b: settled() };
+    expect(judged(looks).findings).toEqual(["a: has 512 MiB of memory"]);
+  });
+});
+
+describe("the members", () => {
+  const member = (number: number, healthy = true) => ({
+    name: `etcd0${number}`,
+    peerUrls: `https://192.168.1.${82 + number}:2380`,
+    learner: false,
+    healthy,
+  });
+  const led = (change: Partial<Seen>) => settled({}, { leader: true, ...change });
+
+  test("as configured plan nothing", () => {
+    const looks = { etcd01: led({ members: [member(1), member(2), member(3)] }) };
+    expect(judged(looks)).toMatchObject({ plan: [], findings: [] });
+  });
+
+  test("that come or go are told, and an edit that leaves no quorum stops the run", () => {
+    const looks = { etcd01: led({ members: [member(1), member(2, false), member(3)] }) };
+    const edit = { nodes: [node(1), node(2)], warnHours: 720 };
+    const { plan, findings } = judged(looks, edit);
+    expect(plan).toHaveLength(1);
+    expect(plan[0]).toContain("etcd03 leaves");
+    expect(findings).toHaveLength(1);
+    expect(findings[0]).toContain("removing etcd03 would leave 1 healthy of 2");
+  });
+
+  test("on an empty host are known to join again", () => {
+    const looks = {
+      etcd01: led({ members: [member(1), member(2), member(3, false)] }),
+      etcd03: bare(),
+    };
+    expect(judged(looks).plan.join()).toContain("etcd03 is rebuilt");
+  });
+});
+
+test("certificates that end soon or have ended are warned of, with the day", () => {
+  const ending = (file: string, hours: number) => ({
+    file,
+    end: new Date(NOW.getTime() + hours * 3_600_000),
+  });
+  const certificates = [
+    ending("ca.pem", 721),
+    ending("client.pem", 719),
+    ending("peer.pem", 49),
+    ending("server.pem", -1),
+  ];
+  expect(judged({ a: settled({}, { certificates }) }).warnings).toEqual([
+    "a: client.pem expires on 2026-12-22 09:20 UTC, in 29 days",
+    "a: peer.pem expires on 2026-11-24 11:20 UTC, in 2 days",
+    "a: server.pem expired on 2026-11-22 09:20 UTC",
+  ]);
+});
