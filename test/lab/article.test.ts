@@ -1,0 +1,65 @@
+/** The article's drill: a value outlives the loss of each node in turn. */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { hostAddress, Lab } from "../support/lab";
+import { eventually, freshLab, hosts, on, Stack, succeed } from "./support/stack";
+
+const lab = new Lab("test");
+const stack = new Stack(lab, "article");
+
+beforeAll(async () => {
+  await freshLab(lab);
+  await stack.create();
+  await succeed(stack.up());
+  const put = await succeed(stack.etcdctl(["put", "clavePrueba", "Esto es una prueba"]));
+  expect(put.stdout).toBe("OK\n");
+});
+
+afterAll(async () => {
+  await lab.down(true);
+});
+
+async function healthy(host: string): Promise<void> {
+  await eventually(`${host} is healthy`, async () => {
+    const { code } = await stack.etcdctl(["endpoint", "health"], [host]);
+    return code === 0;
+  });
+}
+
+test.each(hosts)("the value is read without %s, and through it when it is back", async (host) => {
+  const others = hosts.filter((name) => name !== host);
+  await on(lab, host, "systemctl stop etcd.service");
+  const without = await stack.etcdctl(["get", "clavePrueba", "--command-timeout=2s"], [host]);
+  expect(without.code).not.toBe(0);
+  for (const other of others) {
+    const { stdout } = await succeed(stack.etcdctl(["get", "clavePrueba"], [other]));
+    expect(stdout).toBe("clavePrueba\nEsto es una prueba\n");
+  }
+  await succeed(stack.etcdctl(["put", `without-${host}`, "written"], others));
+  await on(lab, host, "systemctl start etcd.service");
+  await healthy(host);
+  const { stdout } = await succeed(
+    stack.etcdctl(["get", "--print-value-only", `without-${host}`], [host]),
+  );
+  expect(stdout).toBe("written\n");
+});
+
+test("a host that lost its power comes back by itself, packet filter included", async () => {
+  await lab.kill("etcd02");
+  await eventually("the others go on", async () => {
+    const { code } = await stack.etcdctl(["put", "dark", "yes"], ["etcd01", "etcd03"]);
+    return code === 0;
+  });
+  await lab.boot("etcd02");
+  await healthy("etcd02");
+  const { stdout } = await succeed(
+    stack.etcdctl(["get", "--print-value-only", "dark"], ["etcd02"]),
+  );
+  expect(stdout).toBe("yes\n");
+  const connect = (port: number) =>
+    lab
+      .run(["timeout", "2", "bash", "-c", `: </dev/tcp/${hostAddress("etcd02")}/${port}`])
+      .then(({ code }) => code);
+  expect(await connect(2379)).toBe(0);
+  expect(await connect(2380)).toBe(124);
+  await succeed(stack.previewNothing());
+});

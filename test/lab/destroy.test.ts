@@ -1,0 +1,100 @@
+/** `pulumi destroy`: the hosts are as they were, but for the final snapshot. */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Lab } from "../support/lab";
+import { difference, hostStates } from "./support/host-state";
+import { freshLab, hosts, on, printed, Stack, succeed } from "./support/stack";
+
+const lab = new Lab("test");
+const stack = new Stack(lab, "destroy");
+const SNAPSHOTS = "/var/backups/etcd";
+let bare: string[][];
+let firstCluster: string;
+
+beforeAll(async () => {
+  await freshLab(lab);
+  await stack.create();
+  bare = await hostStates(lab, false);
+  await succeed(stack.up());
+  firstCluster = (await stack.outputs()).clusterId;
+  await succeed(stack.etcdctl(["put", "clavePrueba", "Esto es una prueba"]));
+});
+
+afterAll(async () => {
+  await lab.down(true);
+});
+
+async function snapshots(host: string): Promise<string[]> {
+  const listed = await on(lab, host, `find ${SNAPSHOTS} -type f 2>/dev/null || true`);
+  return listed === "" ? [] : listed.split("\n").sort();
+}
+
+test("leaves the hosts as they were, and a snapshot on the last one", async () => {
+  const made = await hostStates(lab, false);
+  // The comparison sees what the program brings: else it would prove nothing.
+  for (const [index, state] of made.entries()) {
+    const { added } = difference(bare[index] ?? [], state);
+    for (const part of ["/etc/etcd.env ", "/opt/etcd-on-pulumi/", "unit etcd.service enabled"]) {
+      expect(added.filter((line) => line.startsWith(part))).not.toEqual([]);
+    }
+    expect(added).toContain("nft table inet etcd {");
+  }
+
+  const destroyed = await succeed(stack.destroy());
+  const named = [...printed(destroyed).matchAll(/etcd01: final snapshot: (\S+\.db)/g)];
+  const path = named[0]?.[1] ?? "";
+  expect(path.startsWith(`${SNAPSHOTS}/etcd01-${firstCluster}-`)).toBe(true);
+  expect(await snapshots("etcd01")).toEqual([path]);
+
+  const after = await hostStates(lab, false);
+  for (const [index, host] of hosts.entries()) {
+    const { added, gone } = difference(bare[index] ?? [], after[index] ?? []);
+    expect(gone, host).toEqual([]);
+    const size = added.at(-1)?.split(" ")[3];
+    expect(added, host).toEqual(
+      host === "etcd01"
+        ? [`${SNAPSHOTS} drwx------ root:root`, `${path} -rw------- root:root ${size}`]
+        : [],
+    );
+    expect(await on(lab, host, "getent passwd etcd; getent group etcd; echo none")).toBe("none");
+  }
+});
+
+test("the snapshot is one that etcdutl accepts, with the value in it", async () => {
+  const [path = ""] = await snapshots("etcd01");
+  const local = `${lab.directory}/final.db`;
+  // The hosts have no etcdutl any more.
+  await succeed(
+    lab
+      .verb(["exec", "etcd01", "--", "base64", path])
+      .then(async (copy) => lab.run(["sh", "-c", `base64 -d >${local}`], { input: copy.stdout })),
+  );
+  const status = await succeed(
+    lab.run(["etcdutl", "snapshot", "status", "--write-out", "json", local]),
+  );
+  expect(JSON.parse(status.stdout)).toMatchObject({ version: "3.6.0" });
+  await succeed(lab.run(["grep", "-q", "Esto es una prueba", local]));
+});
+
+test("the state is empty, and a second destroy has nothing to do", async () => {
+  const again = await succeed(stack.destroy());
+  expect(again.stdout).not.toContain("remote:Command");
+  expect(await stack.exportState()).not.toContain("remote:Command");
+});
+
+test("an up after it makes another cluster", async () => {
+  stack.configure({ destroy: { snapshot: false } });
+  await succeed(stack.up());
+  const { clusterId } = await stack.outputs();
+  expect(clusterId).not.toBe(firstCluster);
+  const get = await succeed(stack.etcdctl(["get", "clavePrueba"]));
+  expect(get.stdout).toBe("");
+});
+
+test("destroy.snapshot: false leaves no snapshot", async () => {
+  const before = await snapshots("etcd01");
+  const destroyed = await succeed(stack.destroy());
+  expect(printed(destroyed)).not.toContain("snapshot");
+  for (const host of hosts) {
+    expect(await snapshots(host)).toEqual(host === "etcd01" ? before : []);
+  }
+});

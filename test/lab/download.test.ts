@@ -1,0 +1,84 @@
+/** A release that is not what it should be is never installed. */
+import { createHash } from "node:crypto";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Lab } from "../support/lab";
+import { freshLab, hosts, onAll, refuse, Stack, succeed } from "./support/stack";
+
+const lab = new Lab("test");
+const stack = new Stack(lab, "download");
+const architecture = process.arch === "arm64" ? "arm64" : "amd64";
+const name = `etcd-v3.6.16-linux-${architecture}.tar.gz`;
+const tarball = join(lab.directory, "mirror/v3.6.16", name);
+let right: string;
+
+beforeAll(async () => {
+  await freshLab(lab);
+  await stack.create();
+  mkdirSync(join(lab.directory, "mirror/v3.6.16"), { recursive: true });
+  await succeed(
+    lab.run(["curl", "-fsS", "-o", tarball, `http://192.168.1.1:8080/v3.6.16/${name}`]),
+  );
+  const content = readFileSync(tarball);
+  right = sha256(content);
+  // The mirror prefers the lab's own copy to the release; the release's SHA256SUMS stay as they are.
+  const middle = Math.floor(content.length / 2);
+  content.writeUInt8(content.readUInt8(middle) ^ 1, middle);
+  writeFileSync(tarball, content);
+});
+
+afterAll(async () => {
+  await lab.down(true);
+});
+
+function sha256(content: Buffer): string {
+  return createHash("sha256").update(content).digest("hex");
+}
+
+async function expectNothingInstalled(): Promise<void> {
+  const found = await onAll(
+    lab,
+    "find /opt/etcd-on-pulumi -mindepth 1 2>/dev/null; ls /usr/local/bin; systemctl is-active etcd.service || true",
+  );
+  expect(found).toEqual(hosts.map(() => "inactive"));
+}
+
+test("a tarball with one bit changed: both digests are named and nothing is installed", async () => {
+  const message = await refuse(stack.up());
+  const actual = sha256(readFileSync(tarball));
+  for (const host of hosts) {
+    expect(message).toContain(
+      `${host}: ${name} has sha256 ${actual}, expected ${right}; nothing was installed`,
+    );
+  }
+  await expectNothingInstalled();
+});
+
+test("a digest in the configuration decides, not the mirror's list", async () => {
+  rmSync(tarball);
+  const wrong = "0".repeat(64);
+  stack.configure({ sha256: { [architecture]: wrong } });
+  const message = await refuse(stack.up());
+  expect(message).toContain(
+    `etcd01: ${name} has sha256 ${right}, expected ${wrong}; nothing was installed`,
+  );
+  await expectNothingInstalled();
+});
+
+test("a version that the mirror has not: its address is named", async () => {
+  stack.configure({ version: "3.6.13" });
+  const message = await refuse(stack.up());
+  expect(message).toContain(
+    `etcd01: cannot download http://192.168.1.1:8080/v3.6.13/${name.replace("3.6.16", "3.6.13")}; ` +
+      "check etcd:downloadUrl and etcd:version",
+  );
+  await expectNothingInstalled();
+});
+
+test("the next up with the right one makes the cluster", async () => {
+  stack.configure({ sha256: { [architecture]: right } });
+  await succeed(stack.up());
+  expect((await stack.outputs()).members).toHaveLength(3);
+  await succeed(stack.previewNothing());
+});

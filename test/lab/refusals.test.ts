@@ -1,0 +1,217 @@
+/** What the program refuses to work on, and that it then touches nothing on any host. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { hostAddress, Lab } from "../support/lab";
+import { difference, hostStates } from "./support/host-state";
+import { freshLab, hosts, on, onAll, refuse, Stack } from "./support/stack";
+
+const lab = new Lab("test");
+const stack = new Stack(lab, "refusals");
+let knownHosts: string;
+
+beforeAll(async () => {
+  await freshLab(lab);
+  await stack.create();
+  knownHosts = readFileSync(join(lab.directory, "ssh/known_hosts"), "utf8");
+});
+
+beforeEach(() => {
+  stack.configure({});
+});
+
+afterAll(async () => {
+  await lab.down(true);
+});
+
+/** The lines of the list that an error ends with. */
+function listed(message: string): string[] {
+  return [...new Set([...message.matchAll(/^ *- (.*)$/gm)].map(([, line]) => line ?? ""))];
+}
+
+/** Preview and up fail, both with `head` and exactly `findings`, and no host changes. */
+async function expectRefused(head: string, findings: readonly string[]): Promise<void> {
+  const before = await hostStates(lab, true);
+  for (const run of [() => stack.preview(), () => stack.up()]) {
+    const message = await refuse(run());
+    expect(message).toContain(head);
+    expect(listed(message)).toEqual(findings);
+  }
+  const after = await hostStates(lab, true);
+  for (const [index, host] of hosts.entries()) {
+    expect(difference(before[index] ?? [], after[index] ?? []), host).toEqual({
+      added: [],
+      gone: [],
+    });
+  }
+  expect(await stack.exportState()).not.toContain("remote:Command");
+}
+
+/** How many SSH logins each host has accepted since it was made. */
+async function logins(): Promise<number[]> {
+  const script =
+    "journalctl --unit ssh.service --output cat | grep -c 'Accepted publickey' || true";
+  return (await onAll(lab, script)).map(Number);
+}
+
+describe("the hosts", () => {
+  const NOT_READY = "the hosts are not ready, nothing was changed:";
+
+  test("with an etcd that is not ours: all of it on all of them, by path, unit and process", async () => {
+    await on(
+      lab,
+      "etcd01",
+      "cp /bin/true /usr/bin/etcd; mkdir -p /opt/bin; cp /bin/sleep /opt/bin/etcd",
+    );
+    await on(
+      lab,
+      "etcd02",
+      `mkdir -p /var/lib/etcd/member/wal
+      printf '[Service]\\nExecStart=/bin/true\\n' >/usr/lib/systemd/system/etcd.service
+      cp /usr/lib/systemd/system/etcd.service /etc/systemd/system/etcd.service`,
+    );
+    const pid = await on(
+      lab,
+      "etcd03",
+      `cp /bin/sleep /root/etcd
+      systemd-run --quiet --unit stranger /root/etcd 1000
+      systemctl show --property MainPID --value stranger`,
+    );
+    await expectRefused(NOT_READY, [
+      "etcd01: has an etcd that is not this program's at /usr/bin/etcd; uninstall it first",
+      "etcd01: has an etcd that is not this program's at /opt/bin/etcd; uninstall it first",
+      "etcd02: has a unit that is not this program's at /etc/systemd/system/etcd.service; remove it first",
+      "etcd02: has a unit that is not this program's at /lib/systemd/system/etcd.service; remove it first",
+      "etcd02: has data of another etcd in /var/lib/etcd/member; move it away first",
+      `etcd03: runs an etcd that is not this program's: process ${pid}, /root/etcd; stop it first`,
+    ]);
+    await on(lab, "etcd01", "rm -r /usr/bin/etcd /opt/bin");
+    await on(
+      lab,
+      "etcd02",
+      "rm -r /usr/lib/systemd/system/etcd.service /etc/systemd/system/etcd.service /var/lib/etcd",
+    );
+    await on(lab, "etcd03", "systemctl stop stranger; rm /root/etcd");
+  });
+
+  test("with a port in use: by whom", async () => {
+    const pid = await on(
+      lab,
+      "etcd02",
+      `systemd-run --quiet --unit listener nc -lk 2379
+      until ss -Hltn 'sport = :2379' | grep -q .; do sleep 0.1; done
+      systemctl show --property MainPID --value listener`,
+    );
+    await expectRefused(NOT_READY, [`etcd02: has port 2379 taken by nc (process ${pid}); free it`]);
+    await on(lab, "etcd02", "systemctl stop listener");
+  });
+
+  test("with too little memory: how much there is, on each", async () => {
+    stack.configure({ host: { minimumMemory: 99_000_000 } });
+    const memory = await on(
+      lab,
+      "etcd01",
+      "awk '/^MemTotal:/ { print int($2/1024) }' /proc/meminfo",
+    );
+    await expectRefused(
+      NOT_READY,
+      hosts.map(
+        (host) => `${host}: has ${memory} MiB of memory; etcd:host.minimumMemory asks for 99000000`,
+      ),
+    );
+  });
+
+  test("that do not reach each other: from where to where", async () => {
+    await lab.cut("etcd03");
+    const silent = (from: string, to: string) =>
+      `${from}: cannot reach ${to} at ${hostAddress(to)} port 2380; open it in the firewalls between them`;
+    const before = await hostStates(lab, true);
+    const message = await refuse(stack.up());
+    await lab.heal();
+    expect(listed(message).sort()).toEqual([
+      silent("etcd01", "etcd03"),
+      silent("etcd02", "etcd03"),
+      silent("etcd03", "etcd01"),
+      silent("etcd03", "etcd02"),
+    ]);
+    expect(await hostStates(lab, true)).toEqual(before);
+  });
+});
+
+describe("the configuration", () => {
+  test("with several mistakes: all of them at once, before any host is dialled", async () => {
+    stack.configure({
+      version: "3.3.4",
+      nodes: [
+        { name: "etcd01", address: "192.168.1.83" },
+        { name: "etcd02", address: "192.168.1.83" },
+      ],
+      settings: { "data-dir": "/srv" },
+    });
+    const before = await logins();
+    await expectRefused("3 mistakes in the configuration:", [
+      'etcd:nodes[1].address: "192.168.1.83" is the address of nodes[0] too; every node needs its own',
+      'etcd:version: "3.3.4" is out of support: the etcd project no longer fixes security holes in it; accepted are 3.5.21+, 3.6.0+, 3.7.0+, for example 3.6.16',
+      "etcd:settings.data-dir: cannot be set: the program guards the data in /var/lib/etcd and sets it",
+    ]);
+    expect(await logins()).toEqual(before);
+  });
+
+  test("without host keys: what to do for each host, before any is dialled", async () => {
+    const file = join(lab.directory, "no_known_hosts");
+    const key = join(lab.directory, "ssh/id_ed25519");
+    stack.configure({ ssh: { privateKeyFile: key, knownHostsFile: file } });
+    const before = await logins();
+    await expectRefused(
+      "3 mistakes in the configuration:",
+      hosts.map((host) => {
+        const address = hostAddress(host);
+        return (
+          `etcd:ssh.hostKeys.${host}: missing, and ${file} has no key of ${address}; write the key ` +
+          `here, or run ssh-keyscan -t ed25519 ${address} >> ${file} and compare the fingerprint`
+        );
+      }),
+    );
+    expect(await logins()).toEqual(before);
+  });
+});
+
+describe("a host whose key is another one", () => {
+  /** known_hosts in which etcd02 has the key of etcd03. */
+  function swapped(): Record<string, string> {
+    const lines = knownHosts.split("\n");
+    const keyOf = (host: string) =>
+      lines.find((line) => line.startsWith(`${host} `))?.replace(`${host} `, "");
+    const wrong = lines.map((line) =>
+      /^(etcd02|192\.168\.1\.84) /.test(line) ? `${line.split(" ")[0]} ${keyOf("etcd03")}` : line,
+    );
+    const file = join(lab.directory, "wrong_known_hosts");
+    writeFileSync(file, wrong.join("\n"));
+    return { privateKeyFile: join(lab.directory, "ssh/id_ed25519"), knownHostsFile: file };
+  }
+
+  test("is named, and never logged in to", async () => {
+    stack.configure({ ssh: swapped() });
+    const before = await logins();
+    await expectRefused("the hosts are not ready, nothing was changed:", [
+      "etcd02: the host key of root@192.168.1.84:22 is not the expected one, so nothing was sent; " +
+        "if the host was really rebuilt, put its new key into the known_hosts file or etcd:ssh.hostKeys",
+    ]);
+    const [first = 0, second, third = 0] = await logins();
+    expect(second).toBe(before[1]);
+    // The others were looked at, once for the preview and once for the up: the count counts.
+    expect([first, third]).toEqual([(before[0] ?? 0) + 2, (before[2] ?? 0) + 2]);
+  });
+
+  test("gets nothing either when the program does not look first", async () => {
+    stack.configure({ ssh: swapped(), drift: false });
+    const before = await logins();
+    const message = await refuse(stack.up());
+    expect(message).toMatch(/etcd02-host[\s\S]*host key/);
+    expect((await logins())[1]).toBe(before[1]);
+    expect((await logins())[0]).toBeGreaterThan(before[0] ?? 0);
+    expect(await on(lab, "etcd02", "ls -d /var/lib/etcd-on-pulumi 2>/dev/null || echo none")).toBe(
+      "none",
+    );
+  });
+});

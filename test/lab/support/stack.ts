@@ -1,0 +1,239 @@
+/** One Pulumi stack of a test's lab, driven through the CLI as an operator would. */
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parse, stringify } from "yaml";
+import { z } from "zod";
+import { hostAddress, type Lab, type Result } from "../../support/lab";
+
+/** Configuration without its namespace: `{ version: "3.6.16" }` is `etcd:version`. */
+export type Values = Readonly<Record<string, unknown>>;
+
+export interface RunOptions {
+  /** Further arguments of the CLI. */
+  readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** @default 5 minutes */
+  readonly timeoutMs?: number;
+}
+
+const outputsSchema = z.object({
+  endpoints: z.array(z.string()),
+  members: z.array(z.object({ name: z.string(), peerUrls: z.string(), id: z.string() })),
+  clusterId: z.string(),
+  version: z.string(),
+  caCertificate: z.string(),
+  clientCertificate: z.string(),
+  clientKey: z.string(),
+});
+
+export type Outputs = z.output<typeof outputsSchema>;
+
+const salted = z.object({ encryptionsalt: z.string() });
+
+export const hosts: readonly string[] = ["etcd01", "etcd02", "etcd03"];
+
+export class Stack {
+  /** The stack's configuration, outside the checkout's own files. */
+  readonly configFile: string;
+  readonly #directory: string;
+  #salt = "";
+
+  constructor(
+    readonly lab: Lab,
+    readonly name: string,
+  ) {
+    this.#directory = join(lab.directory, "project");
+    this.configFile = join(this.#directory, `Pulumi.${name}.yaml`);
+  }
+
+  /** Makes the stack; `values` go on top of what reaches the lab's three hosts. */
+  async create(values: Values = {}): Promise<void> {
+    // The CLI writes the new stack's salt beside the Pulumi.yaml it finds: not into the checkout.
+    mkdirSync(this.#directory, { recursive: true });
+    writeFileSync(join(this.#directory, "Pulumi.yaml"), "name: etcd\nruntime: nodejs\n");
+    rmSync(this.configFile, { force: true });
+    const init = ["pulumi", "stack", "init", "--no-select", "--stack", this.name];
+    await succeed(this.lab.run(init, { cwd: this.#directory }));
+    this.#salt = salted.parse(parse(readFileSync(this.configFile, "utf8"))).encryptionsalt;
+    this.configure(values);
+    // The project's own tools work on the selected stack.
+    await succeed(this.lab.run(["pulumi", "stack", "select", this.name]));
+  }
+
+  /** Replaces the configuration: what reaches the lab's hosts, and `values` on top. */
+  configure(values: Values): void {
+    const config = Object.fromEntries(
+      Object.entries({ ...reachable(this.lab), ...values }).map(([key, value]) => [
+        `etcd:${key}`,
+        value,
+      ]),
+    );
+    writeFileSync(this.configFile, stringify({ config, encryptionsalt: this.#salt }));
+  }
+
+  /** Any command of the CLI on this stack. */
+  pulumi(command: readonly string[], options: RunOptions = {}): Promise<Result> {
+    return this.run(
+      [
+        ...["pulumi", ...command, "--stack", this.name],
+        ...["--non-interactive", "--color", "never", ...(options.args ?? [])],
+      ],
+      options,
+    );
+  }
+
+  /** Any command in the operator namespace; the stack made last is the selected one. */
+  run(command: readonly string[], options: RunOptions = {}): Promise<Result> {
+    return this.lab.run(command, { env: options.env, timeoutMs: options.timeoutMs ?? 300_000 });
+  }
+
+  up(options: RunOptions & { readonly skipPreview?: boolean } = {}): Promise<Result> {
+    const quick = options.skipPreview === false ? [] : ["--skip-preview"];
+    return this.pulumi(["up", "--yes", "--config-file", this.configFile, ...quick], options);
+  }
+
+  preview(options: RunOptions = {}): Promise<Result> {
+    return this.pulumi(["preview", "--config-file", this.configFile], options);
+  }
+
+  /** Exit code 0 means that nothing would change. */
+  previewNothing(): Promise<Result> {
+    return this.preview({ args: ["--expect-no-changes"] });
+  }
+
+  destroy(options: RunOptions = {}): Promise<Result> {
+    const quick = ["--yes", "--skip-preview"];
+    return this.pulumi(["destroy", "--config-file", this.configFile, ...quick], options);
+  }
+
+  /** Frees the lock of a run that was killed. */
+  cancel(): Promise<Result> {
+    return this.pulumi(["cancel", "--yes"]);
+  }
+
+  /** All outputs, secrets in clear. */
+  async outputs(): Promise<Outputs> {
+    const { stdout } = await succeed(this.pulumi(["stack", "output", "--json", "--show-secrets"]));
+    return outputsSchema.parse(JSON.parse(stdout));
+  }
+
+  async exportState(showSecrets = false): Promise<string> {
+    const secrets = showSecrets ? ["--show-secrets"] : [];
+    return (await succeed(this.pulumi(["stack", "export", ...secrets]))).stdout;
+  }
+
+  /** Forgets the stack without touching its hosts. */
+  async remove(): Promise<void> {
+    await succeed(this.pulumi(["stack", "rm", "--force", "--yes", "--preserve-config"]));
+  }
+
+  /** The project's etcdctl, through all members or through those on the named hosts only. */
+  etcdctl(args: readonly string[], through?: readonly string[]): Promise<Result> {
+    const env: Record<string, string> =
+      through === undefined ? {} : { ETCDCTL_ENDPOINTS: through.map(endpoint).join(",") };
+    return this.run(["tsx", "tools/etcdctl.ts", ...args], { env });
+  }
+}
+
+export function endpoint(host: string): string {
+  return `https://${hostAddress(host)}:2379`;
+}
+
+/** What every test's configuration has: the article's nodes and subject, the lab's key and mirror. */
+function reachable(lab: Lab): Values {
+  return {
+    nodes: hosts.map((name) => ({ name, address: hostAddress(name) })),
+    ssh: {
+      privateKeyFile: join(lab.directory, "ssh/id_ed25519"),
+      knownHostsFile: join(lab.directory, "ssh/known_hosts"),
+    },
+    pki: {
+      subject: {
+        country: "ES",
+        locality: "Madrid",
+        organization: "PornoHardware S.L.U.",
+        organizationalUnit: "Tech department",
+        province: "Spain",
+      },
+    },
+    downloadUrl: "http://192.168.1.1:8080",
+  };
+}
+
+/** A lab whose hosts, backend and configuration are new, whatever an earlier test left. */
+export async function freshLab(lab: Lab, nodes: number = hosts.length): Promise<void> {
+  await lab.down(true);
+  await lab.up(nodes);
+}
+
+/** @throws with all that was printed when the command failed */
+export async function succeed(running: Promise<Result>): Promise<Result> {
+  const result = await running;
+  if (result.code !== 0) {
+    throw new Error(`exit code ${result.code}, expected 0\n${printed(result)}`);
+  }
+  return result;
+}
+
+/** @throws with all that was printed when the command did not fail */
+export async function refuse(running: Promise<Result>): Promise<string> {
+  const result = await running;
+  if (result.code === 0) {
+    throw new Error(`exit code 0, expected a failure\n${printed(result)}`);
+  }
+  return printed(result);
+}
+
+export function printed(result: Result): string {
+  return `${result.stdout}${result.stderr}`;
+}
+
+/** What a script prints on a host as root, without the last newline. */
+export async function on(lab: Lab, host: string, script: string): Promise<string> {
+  const result = await lab.exec(host, script);
+  if (result.code !== 0) {
+    throw new Error(`${host}: exit code ${result.code} of ${script}\n${printed(result)}`);
+  }
+  return result.stdout.trimEnd();
+}
+
+/** The same on all hosts at once, in their order. */
+export function onAll(
+  lab: Lab,
+  script: string,
+  names: readonly string[] = hosts,
+): Promise<string[]> {
+  return Promise.all(names.map((host) => on(lab, host, script)));
+}
+
+/** @throws when `condition` is still false after `seconds` */
+export async function eventually(
+  what: string,
+  condition: () => Promise<boolean>,
+  seconds = 60,
+): Promise<void> {
+  const deadline = Date.now() + seconds * 1000;
+  while (!(await condition())) {
+    if (Date.now() > deadline) {
+      throw new Error(`not within ${seconds} s: ${what}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
+
+export interface Resources {
+  readonly created: number;
+  readonly updated: number;
+  readonly unchanged: number;
+}
+
+/** The counts at the end of a preview or an up, whichever words it uses. */
+export function resources(result: Result): Resources {
+  const text = result.stdout.slice(result.stdout.lastIndexOf("Resources:"));
+  const count = (words: RegExp) => Number(words.exec(text)?.[1] ?? 0);
+  return {
+    created: count(/(\d+) (?:to create|created)/),
+    updated: count(/(\d+) (?:to update|updated)/),
+    unchanged: count(/(\d+) unchanged/),
+  };
+}
