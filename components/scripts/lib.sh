@@ -50,7 +50,8 @@ unput() {
 # point TARGET PATH: PATH becomes a symbolic link to TARGET, by rename.
 point() {
   local temporary
-  temporary=$(mktemp -u "$2.XXXXXX")
+  rm -f "$2".new-??????
+  temporary=$(mktemp -u "$2.new-XXXXXX")
   ln -s "$1" "$temporary"
   mv -fT "$temporary" "$2"
 }

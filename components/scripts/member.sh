@@ -65,8 +65,13 @@ keep_good() {
   local loaded
   loaded=$(printf '%s\n' "$(cat "$UNIT")" "$(cat /etc/etcd.env)" "$(cat "$PKI/ca.pem")" \
     "$(basename "$(dirname "$(readlink /usr/local/bin/etcd)")" | sed 's/^v//')" | sha256sum | cut -d ' ' -f 1)
-  if [ "$loaded" != "$(cat "$STATE/running" 2>/dev/null || true)" ]; then return; fi
+  if [ "$loaded" != "$(cat "$STATE/running" 2>/dev/null || true)" ]; then
+    # Copies of an older start would be a way back too far.
+    cmp -s "$GOOD/running" "$STATE/running" || rm -rf "$GOOD"
+    return
+  fi
   mkdir -p "$GOOD"
+  cp -a "$STATE/running" "$GOOD/running"
   cp -a "$PKI/ca.pem" /etc/etcd.env "$UNIT" "$GOOD/"
   readlink /usr/local/bin/etcd >"$GOOD/release"
 }
@@ -78,7 +83,7 @@ back_to_good() {
   put 0644 root:root /etc/etcd.env <"$GOOD/etcd.env"
   put 0644 root:root "$UNIT" <"$GOOD/etcd.service"
   for name in etcd etcdctl etcdutl; do point "$release/$name" "/usr/local/bin/$name"; done
-  rm -f "$STATE/running"
+  cp -a "$GOOD/running" "$STATE/running"
   systemctl daemon-reload
   systemctl reset-failed etcd.service 2>/dev/null || true
   systemctl restart --no-block etcd.service
@@ -171,7 +176,7 @@ join() {
   read -r id learner started < <(awk -v peer="$peer" '$3 == peer { print $1, $4, $5; found = 1 } END { if (!found) print "- - -" }' <<<"$list")
   if [ "$started" = yes ]; then
     say "the host was rebuilt: its old member $id is removed"
-    retry 15 etcdctl_as_client --endpoints "$endpoints" member remove "$id" >/dev/null ||
+    retry 15 remove_member "$endpoints" "$id" >/dev/null ||
       fail "etcd refuses to remove the old member $id of this host"
     id=-
   fi
@@ -259,6 +264,7 @@ remove() {
 # Out of the cluster: by ID, through the others, and only if those that stay have a quorum of healthy voters.
 leave() {
   local peer endpoints list id name peers learner started voters=0 well=0
+  if was_removed; then return; fi
   peer=$(url "$ADDRESS" 2380)
   endpoints=$LOCAL
   list=$(retry 5 members "$endpoints") || {
@@ -285,8 +291,17 @@ leave() {
   id=$(awk -v peer="$peer" '$3 == peer { print $1 }' <<<"$list")
   if [ "$endpoints" = "$LOCAL" ]; then hand_over "$id"; fi
   endpoints=$(reachable_others)
-  retry 20 etcdctl_as_client --endpoints "$endpoints" member remove "$id" >/dev/null || fail "etcd refuses to remove member $id"
+  retry 20 remove_member "$endpoints" "$id" >/dev/null || fail "etcd refuses to remove member $id"
   say "member $id left the cluster"
+}
+
+# was_removed: the others took this member out; etcd says so in its journal, with the ID it has, and ends. Nobody lets this host
+# in any more then, so there is nobody to ask.
+was_removed() {
+  local lines id
+  lines=$(journal 5000)
+  id=$(grep -o '"local-member-id":"[0-9a-f]*"' <<<"$lines" | tail -n 1 | cut -d '"' -f 4)
+  [ -n "$id" ] && grep -F '"msg":"removed member"' <<<"$lines" | grep -qF "\"removed-remote-peer-id\":\"$id\""
 }
 
 final_snapshot() {

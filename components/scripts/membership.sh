@@ -7,21 +7,9 @@ take_out() {
   guard "$1" "$2"
   while read -r id name peers learner started; do
     if [ "$id" = "$(status_field "$LOCAL" Leader)" ]; then hand_over_from "$(client_url "$peers")" "$1" "$2"; fi
-    retry 20 remove_member "$id" >/dev/null || fail "etcd refuses to remove $name, member $id"
+    retry 20 remove_member "$LOCAL" "$id" >/dev/null || fail "etcd refuses to remove $name, member $id"
     say "$name, member $id, was removed from the cluster"
   done < <(leader_last "$2")
-}
-
-# A removal that another run was quicker with is as good.
-remove_member() {
-  local output
-  output=$(etcdctl_as_client --endpoints "$LOCAL" member remove "$1" 2>&1) || case $output in
-    *"member not found"*) ;;
-    *)
-      printf '%s\n' "$output"
-      return 1
-      ;;
-  esac
 }
 
 # members_at LIST: the members of the list whose peer URL belongs to one of the addresses on standard input.
