@@ -2,13 +2,14 @@ import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "./config";
 import { probeValues } from "./node";
 import { lookAtHosts, type ProbeTarget } from "./probe";
+import { Refusal } from "./refusal";
 import { judge, unseen, type Verdict } from "./survey";
 
 /**
  * Looks at the hosts before any resource is registered and says what was found: warnings as log
  * lines, anything that forbids to go on as one error.
  *
- * @throws pulumi.RunError with all findings of all hosts; nothing was touched then.
+ * @throws Refusal with all findings of all hosts; nothing was touched then.
  */
 export async function surveyHosts(config: ClusterConfig): Promise<ReadonlyMap<string, Verdict>> {
   for (const warning of config.warnings) {
@@ -41,7 +42,7 @@ export async function surveyHosts(config: ClusterConfig): Promise<ReadonlyMap<st
     await pulumi.log.info(`${repair}: to be repaired`);
   }
   if (survey.findings.length > 0) {
-    throw new pulumi.RunError(
+    throw new Refusal(
       [
         "the hosts are not ready, nothing was changed:",
         ...survey.findings.map((finding) => `  - ${finding}`),

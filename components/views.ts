@@ -1,4 +1,4 @@
-import * as pulumi from "@pulumi/pulumi";
+import { Refusal } from "./refusal";
 
 /** A member as the cluster lists it. */
 export interface Member {
@@ -20,18 +20,18 @@ export interface View {
  * Compares what every member's gate printed: one cluster, one member list, one version.
  *
  * @param outputs pairs of node name and the gate's standard output.
- * @throws pulumi.RunError naming the members that see it differently.
+ * @throws Refusal naming the members that see it differently.
  */
 export function agree(outputs: readonly (readonly [string, string])[]): View {
   const views = outputs.map(([node, output]) => ({ node, ...parse(node, output) }));
   const [first, ...others] = views;
   if (first === undefined) {
-    throw new pulumi.RunError("the cluster has no members");
+    throw new Refusal("the cluster has no members");
   }
   for (const key of ["cluster", "version", "list"] as const) {
     for (const other of others) {
       if (other[key] !== first[key]) {
-        throw new pulumi.RunError(
+        throw new Refusal(
           `the members disagree about the ${WORDS[key]}: ${first.node} sees ${first[key]}, ${other.node} sees ${other[key]}`,
         );
       }
@@ -59,7 +59,7 @@ function parse(node: string, output: string) {
   const value = (word: string): string => {
     const found = lines.find(([first]) => first === word)?.[1];
     if (found === undefined || found === "") {
-      throw new pulumi.RunError(`the gate of ${node} printed no ${word}: ${output}`);
+      throw new Refusal(`the gate of ${node} printed no ${word}: ${output}`);
     }
     return found;
   };

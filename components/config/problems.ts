@@ -1,4 +1,4 @@
-import * as pulumi from "@pulumi/pulumi";
+import { Refusal } from "../refusal";
 
 export type Path = readonly (string | number)[];
 
@@ -6,7 +6,7 @@ export type Path = readonly (string | number)[];
  * The configuration cannot be used. The message starts with the number of mistakes and has one
  * line for each; the CLI prints it without a stack trace.
  */
-export class ConfigError extends pulumi.RunError {
+export class ConfigError extends Refusal {
   readonly problems: readonly string[];
 
   constructor(problems: readonly string[]) {
