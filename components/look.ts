@@ -30,6 +30,7 @@ export async function surveyHosts(config: ClusterConfig): Promise<ReadonlyMap<st
   );
   const survey = judge(await lookAtHosts(targets, config.host.maximumClockSkew), now, {
     nodes: config.nodes,
+    version: config.release.version,
     warnHours: config.pki.warnHours,
   });
   for (const line of survey.plan) {

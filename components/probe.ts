@@ -39,6 +39,8 @@ export type Look =
       readonly receipts: ReadonlyMap<StepName, Receipt>;
       /** What is wrong with the unit and the running member, in words. */
       readonly unit: readonly string[];
+      /** The etcd release that its member runs. */
+      readonly version?: string;
       /** Its member leads the cluster. */
       readonly leader: boolean;
       /** There is no data of etcd. */
@@ -112,6 +114,7 @@ export function read(
   const unit: string[] = [];
   let formed = false;
   let leader = false;
+  let version: string | undefined;
   let empty = false;
   const members: LiveMember[] = [];
   const certificates: HostCertificate[] = [];
@@ -121,6 +124,8 @@ export function read(
       formed = true;
     } else if (word === "leader") {
       leader = true;
+    } else if (word === "version") {
+      version = rest;
     } else if (word === "empty") {
       empty = true;
     } else if (word === "member") {
@@ -161,6 +166,7 @@ export function read(
     findings,
     receipts,
     unit,
+    ...(version === undefined ? {} : { version }),
     leader,
     empty,
     members,

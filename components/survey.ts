@@ -2,6 +2,7 @@ import type { ClusterConfig } from "./config";
 import { judgeMembership } from "./membership";
 import type { Look } from "./probe";
 import type { Hold } from "./step";
+import { formatVersion, parseVersion, rollProblem } from "./versions";
 
 /** The steps of a node in the order they depend on each other. */
 export const STEPS = ["host", "binaries", "files", "member", "health"] as const;
@@ -31,6 +32,8 @@ export interface Survey {
 /** What the configuration says about the things that are looked at. */
 export interface Expectation {
   readonly nodes: ClusterConfig["nodes"];
+  /** The etcd release that the members are to run. */
+  readonly version: string;
   /** Warn of certificates that end within so many hours. */
   readonly warnHours: number;
 }
@@ -79,7 +82,7 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Exp
   );
   const change =
     live.length === 0 ? { plan: [], findings: [] } : judgeMembership(live, expected.nodes, empty);
-  findings.push(...change.findings);
+  findings.push(...change.findings, ...versionFindings(looks, expected.version));
   const repairs = [...looks].flatMap(([name, look]) =>
     STEPS.flatMap((step) => driftOf(look, step).map((drift) => `${name}: ${drift}`)),
   );
@@ -95,6 +98,25 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Exp
     ]),
   );
   return { verdicts, findings, warnings, repairs, plan: change.plan };
+}
+
+/** The members whose release cannot be followed by the configured one. */
+function versionFindings(looks: ReadonlyMap<string, Look>, configured: string): readonly string[] {
+  const to = parseVersion(configured);
+  const running = [...looks].flatMap(([name, look]) => {
+    const version =
+      look.seen && look.version !== undefined ? parseVersion(look.version) : undefined;
+    return version === undefined ? [] : [{ name, version }];
+  });
+  return running.flatMap(({ name, version }) => {
+    const others = running.filter((other) => other.name !== name).map((other) => other.version);
+    const problem = to === undefined ? undefined : rollProblem(version, to, others);
+    return problem === undefined
+      ? []
+      : [
+          `${name}: runs etcd ${formatVersion(version)}: ${problem} (etcd:version is ${configured})`,
+        ];
+  });
 }
 
 const HOUR = 3_600_000;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The read-only look at a host that every preview and up begins with. Prints lines of «word rest»:
-#   clock MILLISECONDS | finding TEXT | formed | empty | unit TEXT | leader | member NAME PEER_URLS LEARNER HEALTHY |
+#   clock MILLISECONDS | finding TEXT | formed | empty | unit TEXT | version X.Y.Z | leader | member NAME PEER_URLS LEARNER HEALTHY |
 #   certificate FILE BASE64 | receipt STEP REVISION | drift STEP TEXT
 # Takes the host step's values, PKI and VERSION.
 
@@ -47,6 +47,7 @@ member_differences() {
     echo 'unit etcd.service does not answer its client'
     return
   fi
+  printf 'version %s\n' "$(field Version)"
   if [ "$(field Leader)" = "$(field MemberID)" ]; then
     echo leader
     live_members

@@ -50,7 +50,11 @@ export const silent = (distrusted = false): Look => ({
   reason: "no SSH session as root@192.0.2.1:22: Connection timed out",
 });
 
-export const EXPECTED: Expectation = { nodes: [node(1), node(2), node(3)], warnHours: 720 };
+export const EXPECTED: Expectation = {
+  nodes: [node(1), node(2), node(3)],
+  version: "3.6.16",
+  warnHours: 720,
+};
 
 export const judged = (looks: Record<string, Look>, expected = EXPECTED) =>
   judge(new Map(Object.entries(looks)), NOW, expected);

@@ -36,6 +36,7 @@ describe("what the probe prints", () => {
     const look = readLines(
       "clock 1000200",
       "formed",
+      "version 3.6.16",
       "leader",
       "receipt host create, 2026-11-22T10:20:30Z",
       "receipt files repair: /etc/etcd.env changed, 2026-11-22T10:20:30Z",
@@ -49,6 +50,7 @@ describe("what the probe prints", () => {
         ["files", { revision: "repair: /etc/etcd.env changed, 2026-11-22T10:20:30Z", drift: [] }],
       ]),
       unit: [],
+      version: "3.6.16",
       leader: true,
       empty: false,
       members: [],

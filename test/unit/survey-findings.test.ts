@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { node } from "../support/fixtures";
-import { bare, judged, NOW, type Seen, settled, silent } from "../support/looks";
+import { bare, EXPECTED, judged, NOW, type Seen, settled, silent } from "../support/looks";
 
 describe("a host that cannot be reached", () => {
   test("stops the making of a cluster", () => {
@@ -102,7 +102,7 @@ describe("the members", () => {
 
   test("that come or go are told, and an edit that leaves no quorum stops the run", () => {
     const looks = { etcd01: led({ members: [member(1), member(2, false), member(3)] }) };
-    const edit = { nodes: [node(1), node(2)], warnHours: 720 };
+    const edit = { ...EXPECTED, nodes: [node(1), node(2)] };
     const { plan, findings } = judged(looks, edit);
     expect(plan).toHaveLength(1);
     expect(plan[0]).toContain("etcd03 leaves");
@@ -117,6 +117,16 @@ describe("the members", () => {
     };
     expect(judged(looks).plan.join()).toContain("etcd03 is rebuilt");
   });
+});
+
+test("a release that cannot follow the running one stops the run, naming each member", () => {
+  const looks = {
+    etcd01: settled({}, { version: "3.5.31" }),
+    etcd02: settled({}, { version: "3.6.14" }),
+  };
+  expect(judged(looks).findings).toEqual([
+    "etcd01: runs etcd 3.5.31: 3.6 takes over from 3.5.32 or later; go there first (etcd:version is 3.6.16)",
+  ]);
 });
 
 test("certificates that end soon or have ended are warned of, with the day", () => {
