@@ -90,6 +90,7 @@ test.each(moments)(
       ...["--config-file", stack.configFile],
     ]);
     expect(killed.code, printed(killed)).toBe(99);
+    stack.mendCheckpoint();
     await succeed(stack.cancel());
     const finished = await succeed(stack.up());
     expect(resources(finished).created).toBeGreaterThan(0);
