@@ -263,7 +263,7 @@ remove() {
 
 # Out of the cluster: by ID, through the others, and only if those that stay have a quorum of healthy voters.
 leave() {
-  local peer endpoints list id name peers learner started voters=0 well=0
+  local peer endpoints list id peers learner started voters=0 well=0
   if was_removed; then return; fi
   peer=$(url "$ADDRESS" 2380)
   endpoints=$LOCAL
@@ -280,7 +280,7 @@ leave() {
     if [ "$SNAPSHOT" = yes ]; then final_snapshot; fi
     return
   fi
-  while read -r id name peers learner started; do
+  while read -r _ _ peers learner started; do
     if [ "$peers" = "$peer" ] || [ "$learner" = true ]; then continue; fi
     voters=$((voters + 1))
     if [ "$started" = yes ] && healthy "$(client_url "$peers")"; then well=$((well + 1)); fi
@@ -288,7 +288,6 @@ leave() {
   if [ "$well" -le $((voters / 2)) ]; then
     fail "cannot leave: of the $voters voters that would stay only $well are healthy; bring the others back first"
   fi
-  id=$(awk -v peer="$peer" '$3 == peer { print $1 }' <<<"$list")
   if [ "$endpoints" = "$LOCAL" ]; then hand_over "$id"; fi
   endpoints=$(reachable_others)
   retry 20 remove_member "$endpoints" "$id" >/dev/null || fail "etcd refuses to remove member $id"
