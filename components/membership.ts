@@ -89,6 +89,35 @@ export function judgeMembership(
   };
 }
 
+/**
+ * The same when no quorum answers, so that nobody can say who the members are: nobody joins or
+ * leaves then.
+ *
+ * @param before addresses of the nodes of the last run; empty when no cluster was formed.
+ */
+export function judgeWithoutQuorum(
+  before: ReadonlySet<string>,
+  nodes: readonly NodeConfig[],
+): Change {
+  const wanted = nodes.filter(({ lost }) => !lost);
+  const addresses = new Set(wanted.map(({ address }) => address));
+  const named = new Map(nodes.map(({ name, address }) => [address, name]));
+  const changes = [
+    ...wanted.filter(({ address }) => !before.has(address)).map(({ name }) => `${name} joins`),
+    ...[...before]
+      .filter((address) => !addresses.has(address))
+      .map((address) => `${named.get(address) ?? address} leaves`),
+  ];
+  return before.size === 0 || changes.length === 0
+    ? { plan: [], findings: [] }
+    : {
+        plan: [],
+        findings: [
+          `no quorum of the cluster answers, so nobody can be let in or out: bring its members back before ${changes.join(", ")}`,
+        ],
+      };
+}
+
 function names(members: readonly LiveMember[]): string {
   return members.map(({ name }) => name).join(", ");
 }

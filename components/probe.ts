@@ -45,8 +45,13 @@ export type Look =
       readonly leader: boolean;
       /** There is no data of etcd. */
       readonly empty: boolean;
-      /** The live member list, as the leader's host knows it; empty on the others. */
+      /**
+       * The live member list: of the leader's host, and of every other one too when the configured
+       * nodes are not those of the last run. Empty when no quorum answers.
+       */
       readonly members: readonly LiveMember[];
+      /** Addresses of the nodes of the last run, when a member was ever ready here. */
+      readonly nodes: readonly string[];
       readonly certificates: readonly HostCertificate[];
     }
   | {
@@ -117,6 +122,7 @@ export function read(
   let version: string | undefined;
   let empty = false;
   const members: LiveMember[] = [];
+  const nodes: string[] = [];
   const certificates: HostCertificate[] = [];
   for (const line of output.split("\n")) {
     const [word, rest] = cut(line);
@@ -136,6 +142,8 @@ export function read(
         learner: learner === "true",
         healthy: healthy === "yes",
       });
+    } else if (word === "node") {
+      nodes.push(cut(rest)[1]);
     } else if (word === "certificate") {
       certificates.push(...readCertificate(rest));
     } else if (word === "clock") {
@@ -170,6 +178,7 @@ export function read(
     leader,
     empty,
     members,
+    nodes,
     certificates,
   };
 }

@@ -28,7 +28,8 @@ export function quote(value: string): string {
 export function assemble(script: ScriptName, values: Readonly<Record<string, string>>): string {
   const assignments = Object.entries(values).map(([name, value]) => `${name}=${quote(value)}\n`);
   const parts = PARTS[script].map((part) =>
-    readFileSync(join(__dirname, "scripts", `${part}.sh`), "utf8").replace(/^#!.*\n/, ""),
+    // Whole-line comments stay here: the state keeps every step's text twice and is written often.
+    readFileSync(join(__dirname, "scripts", `${part}.sh`), "utf8").replace(/^\s*#.*\n/gm, ""),
   );
   // The call's own standard input is closed: nothing it starts may read on in the script.
   return `${assignments.join("")}${parts.join("\n")}\n"$@" </dev/null\n`;

@@ -1,5 +1,5 @@
 import type { ClusterConfig } from "./config";
-import { judgeMembership } from "./membership";
+import { judgeMembership, judgeWithoutQuorum } from "./membership";
 import type { Look } from "./probe";
 import type { Hold } from "./step";
 import { formatVersion, parseVersion, rollProblem } from "./versions";
@@ -76,12 +76,17 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Exp
   for (const [name, look] of looks) {
     warnings.push(...expiries(look, now, expected.warnHours).map((text) => `${name}: ${text}`));
   }
-  const live = [...looks.values()].flatMap((look) => (look.seen ? look.members : []));
+  const seen = [...looks.values()].filter((look) => look.seen);
+  const { members: live } = [...seen.filter(({ leader }) => leader), ...seen].find(
+    ({ members }) => members.length > 0,
+  ) ?? { members: [] };
   const empty = new Set(
     [...looks].filter(([, look]) => look.seen && look.empty).map(([name]) => name),
   );
   const change =
-    live.length === 0 ? { plan: [], findings: [] } : judgeMembership(live, expected.nodes, empty);
+    live.length > 0
+      ? judgeMembership(live, expected.nodes, empty)
+      : judgeWithoutQuorum(new Set(seen.flatMap(({ nodes }) => nodes)), expected.nodes);
   findings.push(...change.findings, ...versionFindings(looks, expected.version));
   const repairs = [...looks].flatMap(([name, look]) =>
     STEPS.flatMap((step) => driftOf(look, step).map((drift) => `${name}: ${drift}`)),

@@ -32,8 +32,9 @@ firewall() {
     echo '  }'
     echo '}'
   } | put 0644 root:root "$FIREWALL_RULES"
-  put 0644 root:root "$FIREWALL_UNIT" <<'UNIT'
-# Managed by etcd on Pulumi. Changes made here are seen as drift and taken back.
+  {
+    echo '# Managed by etcd on Pulumi. Changes made here are seen as drift and taken back.'
+    cat <<'UNIT'
 [Unit]
 Description=Packet filter for etcd's ports
 DefaultDependencies=no
@@ -50,6 +51,7 @@ ExecStop=-/usr/sbin/nft delete table inet etcd
 [Install]
 WantedBy=multi-user.target
 UNIT
+  } | put 0644 root:root "$FIREWALL_UNIT"
   {
     echo '# Managed by etcd on Pulumi. Changes made here are seen as drift and taken back.'
     echo '[Service]'
@@ -59,10 +61,23 @@ UNIT
     awk 'NF { print "IPAddressAllow=" $1 }' <<<"$CLIENT_NETWORKS"
   } | put 0644 root:root "$FIREWALL_DROP_IN"
   nft -f "$FIREWALL_RULES"
-  systemctl daemon-reload
-  systemctl --quiet enable etcd-firewall.service
+  # Without a reload of all units by itself: one is enough, and often none is needed.
+  systemctl --quiet --no-reload enable etcd-firewall.service
+  reload_units etcd-firewall.service etcd.service
   # «start» of an active unit runs nothing, and the rules are loaded already: the unit only has to know of them.
   systemctl start etcd-firewall.service
+}
+
+# narrow_firewall: back to members only, when others were let in until they had left.
+narrow_firewall() {
+  local address
+  while read -r address; do
+    if ! awk '{ print $NF }' <<<"$NODES"$'\n'"$CLIENT_NETWORKS" | grep -qxF "$address"; then
+      firewall ""
+      host_receipt "$(sed -n '1s/^revision //p' "$STATE/receipts/host")"
+      return
+    fi
+  done < <(sed -n 's/^IPAddressAllow=//p' "$FIREWALL_DROP_IN" 2>/dev/null | grep -vx localhost)
 }
 
 remove_firewall() {

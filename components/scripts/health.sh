@@ -24,10 +24,7 @@ apply() {
   fi
   learners=$(awk '$4 == "true" { print $2 }' <<<"$list")
   if [ -n "$learners" ]; then fail "$learners is still a learner"; fi
-  if [ "$FIREWALL" = yes ]; then
-    firewall
-    host_receipt "$(sed -n '1s/^revision //p' "$STATE/receipts/host")"
-  fi
+  if [ "$FIREWALL" = yes ]; then narrow_firewall; fi
   status=$(etcdctl_as_client --endpoints "$LOCAL" --command-timeout 10s endpoint status --cluster --write-out fields 2>&1) ||
     fail "cannot ask every member for its status: $status"
   one ClusterID "cluster ID"

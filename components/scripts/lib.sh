@@ -59,22 +59,43 @@ point() {
 # describe THING...: one line a thing, as receipts hold it and as the probe compares it. A thing is a path, or one of
 # @hosts (our block in /etc/hosts), @firewall (our table as the kernel has it), @user.
 #   file MODE OWNER:GROUP SHA256 PATH | directory MODE OWNER:GROUP PATH | link TARGET PATH | state SHA256 THING | absent THING
+# Asks for all of them at once: a host with slow processes has many things to be asked for.
 describe() {
-  local thing content
+  local thing content mode owner size changed digest
+  local -a found=() hashed=()
+  local -A attributes=() digests=()
+  for thing in "$@"; do
+    if [[ $thing == @* ]] || [ -L "$thing" ] || [ ! -e "$thing" ]; then continue; fi
+    found+=("$thing")
+    # Of a release's binaries (tens of megabytes) size and time of the last change, which a swapped binary cannot keep without
+    # meaning to, stand for the content.
+    if [ -f "$thing" ] && [[ $thing != "$RELEASES"/* ]]; then hashed+=("$thing"); fi
+  done
+  if [ "${#found[@]}" -gt 0 ]; then
+    while read -r mode owner size changed thing; do
+      attributes[$thing]="$mode $owner" digests[$thing]=size-$size-changed-$changed
+    done < <(stat -c '%a %U:%G %s %Y %n' "${found[@]}" 2>/dev/null)
+  fi
+  if [ "${#hashed[@]}" -gt 0 ]; then
+    while read -r digest thing; do digests[$thing]=$digest; done < <(sha256sum "${hashed[@]}" 2>/dev/null)
+  fi
   for thing in "$@"; do
     if [[ $thing == @* ]]; then
       content=$(state_of "$thing")
       if [ -n "$content" ]; then
-        printf 'state %s %s\n' "$(sha256sum <<<"$content" | cut -d ' ' -f 1)" "$thing"
+        digest=$(sha256sum <<<"$content")
+        printf 'state %s %s\n' "${digest%% *}" "$thing"
       else
         printf 'absent %s\n' "$thing"
       fi
     elif [ -L "$thing" ]; then
       printf 'link %s %s\n' "$(readlink "$thing")" "$thing"
+    elif [ -z "${attributes[$thing]-}" ]; then
+      printf 'absent %s\n' "$thing"
     elif [ -d "$thing" ]; then
-      stat -c "directory %a %U:%G %n" "$thing"
+      printf 'directory %s %s\n' "${attributes[$thing]}" "$thing"
     elif [ -f "$thing" ]; then
-      printf '%s %s %s\n' "$(stat -c 'file %a %U:%G' "$thing")" "$(digest "$thing")" "$thing"
+      printf 'file %s %s %s\n' "${attributes[$thing]}" "${digests[$thing]}" "$thing"
     else
       printf 'absent %s\n' "$thing"
     fi
@@ -92,15 +113,6 @@ state_of() {
   esac
 }
 
-# digest PATH: sha256 of a small file; of a release's binaries (tens of megabytes) the size and the time of the last change,
-# which a swapped binary cannot keep without meaning to.
-digest() {
-  case $1 in
-    "$RELEASES"/*) stat -c 'size-%s-changed-%Y' "$1" ;;
-    *) sha256sum "$1" | cut -d ' ' -f 1 ;;
-  esac
-}
-
 # receipt STEP REVISION PATH...: what the step's last successful run left behind, for the probe to compare with.
 receipt() {
   local step=$1 revision=$2
@@ -115,6 +127,17 @@ receipt() {
 # etcdctl_as_client ARGUMENT...: etcdctl with the client certificate that lies on this host.
 etcdctl_as_client() {
   /usr/local/bin/etcdctl --cacert "$PKI/ca.pem" --cert "$PKI/client.pem" --key "$PKI/client-key.pem" "$@"
+}
+
+# reload_units UNIT...: systemd reads its files again, which takes a while, only if it has an older text of one of these.
+reload_units() {
+  local unit
+  for unit in "$@"; do
+    if [ "$(systemctl show --property NeedDaemonReload --value "$unit")" = yes ]; then
+      systemctl daemon-reload
+      return
+    fi
+  done
 }
 
 # url HOST PORT: an https URL, with brackets round an IPv6 address.

@@ -55,8 +55,8 @@ install_files() {
     fi
   done
   # Also what was left half done by a run that was killed: systemd knows whether it has read the unit.
-  if [ "$(unit_property NeedDaemonReload)" = yes ] || [ "$(unit_property LoadState)" != loaded ]; then systemctl daemon-reload; fi
-  systemctl --quiet enable etcd.service
+  systemctl --quiet --no-reload enable etcd.service
+  reload_units etcd.service
 }
 
 # keep_good, back_to_good: the files that the running member has loaded, and the way back to them. After a run that was killed

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The read-only look at a host that every preview and up begins with. Prints lines of «word rest»:
 #   clock MILLISECONDS | finding TEXT | formed | empty | unit TEXT | version X.Y.Z | leader | member NAME PEER_URLS LEARNER HEALTHY |
-#   certificate FILE BASE64 | receipt STEP REVISION | drift STEP TEXT
+#   node NAME ADDRESS (as the last run listed them) | certificate FILE BASE64 | receipt STEP REVISION | drift STEP TEXT
 # Takes the host step's values, PKI and VERSION.
 
 probe() {
@@ -10,11 +10,10 @@ probe() {
   preflight_findings | sed 's/^/finding /'
   if [ -e "$FORMED" ]; then echo formed; fi
   if [ ! -d "$DATA/member/wal" ]; then echo empty; fi
+  if [ -e "$FORMED" ]; then sed -n 's/^./node &/p' "$STATE/nodes" 2>/dev/null || true; fi
   certificates
   unit_differences | sed 's/^/unit /'
-  if [ -e "$FORMED" ] && [ "$(systemctl is-active etcd.service)" = active ]; then
-    member_differences
-  fi
+  if [ -e "$FORMED" ] && systemctl --quiet is-active etcd.service; then member_differences; fi
   for step in host binaries files member; do
     [ -f "$STATE/receipts/$step" ] || continue
     revision=$(sed -n '1s/^revision //p' "$STATE/receipts/$step")
@@ -27,35 +26,50 @@ probe() {
 
 # unit_differences: what keeps systemd from running etcd as the files say, in words, one a line.
 unit_differences() {
-  local active enabled path
-  active=$(systemctl is-active etcd.service 2>/dev/null || true)
+  local name value active=inactive enabled path overrides=""
+  while IFS="=" read -r name value; do
+    case $name in
+      ActiveState) active=$value ;;
+      DropInPaths) overrides=$value ;;
+    esac
+  done < <(systemctl show --property ActiveState,DropInPaths etcd.service 2>/dev/null)
+  # Asked of the files, not of systemd's memory.
   enabled=$(systemctl is-enabled etcd.service 2>/dev/null || true)
   if [ "$active" != active ]; then echo "etcd.service is $active"; fi
   if [ "$enabled" != enabled ]; then echo "etcd.service is ${enabled:-missing}"; fi
-  for path in $(systemctl show --property DropInPaths --value etcd.service); do
+  for path in $overrides; do
     [ "$path" = /etc/systemd/system/etcd.service.d/addresses.conf ] || echo "etcd.service is overridden by $path"
   done
 }
 
 # member_differences: what the running member says of itself; «leader» when it leads.
 member_differences() {
-  local status
-  field() { sed -n "s/^\"$1\" : \"\{0,1\}\([^\"]*\)\"\{0,1\}\$/\1/p" <<<"$status"; }
+  local name value version="" leader="" id="" errors=""
+  while IFS=: read -r name value; do
+    value=${value# }
+    value=${value#\"}
+    value=${value%\"}
+    case $name in
+      '"Version" ') version=$value ;;
+      '"Leader" ') leader=$value ;;
+      '"MemberID" ') id=$value ;;
+      '"Errors" ') errors=$value ;;
+    esac
+  done < <(etcdctl_as_client --endpoints "$LOCAL" --command-timeout 3s endpoint status --write-out fields 2>/dev/null)
   # Something else in etcdctl's place may succeed and say nothing.
-  if ! status=$(etcdctl_as_client --endpoints https://127.0.0.1:2379 --command-timeout 3s endpoint status --write-out fields 2>/dev/null) ||
-    [ -z "$(field Version)" ]; then
+  if [ -z "$version" ]; then
     echo 'unit etcd.service does not answer its client'
     return
   fi
-  printf 'version %s\n' "$(field Version)"
-  if [ "$(field Leader)" = "$(field MemberID)" ]; then
-    echo leader
-    live_members
-  fi
-  if [ "$(field Errors)" != '[]' ] && [ -n "$(field Errors)" ]; then echo "unit the cluster reports $(field Errors)"; fi
+  printf 'version %s\n' "$version"
+  if [ "$leader" = "$id" ]; then echo leader; fi
+  # When nodes come or go everybody says who is there: the leader may be one that is not looked at any more.
+  if [ "$leader" = "$id" ] || [ "$NODES" != "$(cat "$STATE/nodes" 2>/dev/null)" ]; then live_members; fi
+  if [ -n "$errors" ] && [ "$errors" != '[]' ]; then echo "unit the cluster reports $errors"; fi
   # A version that the configuration asks to change shows in the member's own step.
-  if [ "$(readlink /usr/local/bin/etcd)" = "$RELEASES/v$VERSION/etcd" ] && [ "$(field Version)" != "$VERSION" ]; then
-    echo "unit the process is still etcd $(field Version)"
+  # shellcheck disable=SC2153 # VERSION is the configured one, version the one that runs
+  if [ "$(readlink /usr/local/bin/etcd)" = "$RELEASES/v$VERSION/etcd" ] && [ "$version" != "$VERSION" ]; then
+    echo "unit the process is still etcd $version"
   fi
 }
 
@@ -84,17 +98,24 @@ certificates() {
 
 # differences RECEIPT: what is not as the step left it, in words, one a line.
 differences() {
-  local line thing now
-  sed 1d "$1" | while read -r line; do
-    thing=${line##* }
-    now=$(describe "$thing")
-    if [ "$now" = "$line" ]; then continue; fi
-    case $now in
-      absent*) echo "$(words "$thing") removed" ;;
-      "${line%% *}"*) explain "$(words "$thing")" "$line" "$now" ;;
-      *) echo "$(words "$thing") is a ${now%% *} now, was a ${line%% *}" ;;
-    esac
+  local index
+  local -a before now
+  mapfile -t before < <(sed 1d "$1")
+  mapfile -t now < <(describe "${before[@]##* }")
+  for index in "${!before[@]}"; do
+    if [ "${now[index]}" != "${before[index]}" ]; then difference "${before[index]}" "${now[index]}"; fi
   done
+}
+
+# difference BEFORE NOW: two descriptions of one thing, in words.
+difference() {
+  local thing
+  thing=$(words "${1##* }")
+  case $2 in
+    absent*) echo "$thing removed" ;;
+    "${1%% *}"*) explain "$thing" "$1" "$2" ;;
+    *) echo "$thing is a ${2%% *} now, was a ${1%% *}" ;;
+  esac
 }
 
 words() {

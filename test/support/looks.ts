@@ -20,6 +20,7 @@ export const bare = (change: Partial<Seen> = {}): Seen => ({
   leader: false,
   empty: true,
   members: [],
+  nodes: [],
   certificates: [],
   ...change,
 });
@@ -39,6 +40,7 @@ export const settled = (
   leader: false,
   empty: false,
   members: [],
+  nodes: [],
   certificates: [],
   ...change,
 });

@@ -1,7 +1,12 @@
 /** The quorum arithmetic of an edit, before anything is touched. */
 import { describe, expect, test } from "vitest";
 import type { NodeConfig } from "../../components/config";
-import { judgeMembership, type LiveMember, quorum } from "../../components/membership";
+import {
+  judgeMembership,
+  judgeWithoutQuorum,
+  type LiveMember,
+  quorum,
+} from "../../components/membership";
 
 const node = (number: number, lost = false): NodeConfig => ({
   name: `etcd0${number}`,
@@ -95,5 +100,22 @@ describe("an edit of the list", () => {
       ],
       findings: [],
     });
+  });
+});
+
+describe("without a quorum nobody can say who the members are", () => {
+  const before = new Set(["192.0.2.1", "192.0.2.2", "192.0.2.3"]);
+
+  test("so an edit of the list is refused, and says who would come and go", () => {
+    const { findings } = judgeWithoutQuorum(before, [node(1), node(2, true), node(4)]);
+    expect(findings).toEqual([
+      "no quorum of the cluster answers, so nobody can be let in or out: bring its members back before etcd04 joins, etcd02 leaves, 192.0.2.3 leaves",
+    ]);
+  });
+
+  test("the same list may go on, and so may a cluster that never was", () => {
+    const nothing = { plan: [], findings: [] };
+    expect(judgeWithoutQuorum(before, [node(1), node(2), node(3)])).toEqual(nothing);
+    expect(judgeWithoutQuorum(new Set(), [node(1)])).toEqual(nothing);
   });
 });

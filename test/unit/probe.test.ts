@@ -28,6 +28,7 @@ describe("what the probe prints", () => {
       leader: false,
       empty: false,
       members: [],
+      nodes: [],
       certificates: [],
     });
   });
@@ -54,6 +55,7 @@ describe("what the probe prints", () => {
       leader: true,
       empty: false,
       members: [],
+      nodes: [],
       certificates: [],
     });
   });
@@ -138,6 +140,7 @@ describe("what the probe prints", () => {
       leader: false,
       empty: false,
       members: [],
+      nodes: [],
       certificates: [],
     });
   });

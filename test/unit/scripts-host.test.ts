@@ -37,9 +37,8 @@ describe.skipIf(reason !== undefined)(`step host${reason ? ` (skipped: ${reason}
     );
     expect(hosts()).toBe(`127.0.0.1\tlocalhost\n${block}`);
     expect(host.sh(`cat ${state("nodes")}`)).toBe(HOST.NODES);
-    expect(calls().filter((call) => !/^--version/.test(call))).toEqual([
-      "daemon-reload",
-      "--quiet enable etcd-firewall.service",
+    expect(calls().filter((call) => !/^(--version|show)/.test(call))).toEqual([
+      "--quiet --no-reload enable etcd-firewall.service",
       "start etcd-firewall.service",
     ]);
     expect(host.run("probe", ["differences", state("receipts/host")]).stdout).toBe("");

@@ -107,10 +107,11 @@ describe("assemble", () => {
     const files = readdirSync(SOURCES);
     const all = SCRIPTS.map((script) => assemble(script, {})).join("");
     const unused = files.filter((file) => {
+      const [, comment = "", ...lines] = readFileSync(join(SOURCES, file), "utf8").split("\n");
       // The first comment of each names what it is.
-      const [, comment = ""] = readFileSync(join(SOURCES, file), "utf8").split("\n");
       expect(comment).toMatch(/^# ./);
-      return !all.includes(comment);
+      const first = lines.find((line) => /^\w+\(\) \{/.test(line));
+      return first === undefined || !all.includes(first);
     });
     expect(unused).toEqual([]);
     expect(files.map((file) => file.replace(/\.sh$/, "")).sort()).toEqual(
@@ -129,6 +130,21 @@ describe("assemble", () => {
         "probe",
       ].sort(),
     );
+  });
+
+  test("sends no comments, and no script has one where it would be text", () => {
+    const commented = (text: string) => text.split("\n").filter((line) => /^\s*#/.test(line));
+    for (const script of SCRIPTS) {
+      expect(commented(assemble(script, {}))).toEqual([]);
+    }
+    expect(assemble("files", { PEM: "# kept" })).toContain("PEM='# kept'");
+    const here = /<<-?'?(\w+)'?\n([\s\S]*?\n)\1\n/g;
+    for (const file of readdirSync(SOURCES)) {
+      const text = readFileSync(join(SOURCES, file), "utf8");
+      for (const [, , document = ""] of text.matchAll(here)) {
+        expect(commented(document), file).toEqual([]);
+      }
+    }
   });
 
   test("hands every value over as it is", () => {

@@ -110,6 +110,22 @@ describe("the members", () => {
     expect(findings[0]).toContain("removing etcd03 would leave 1 healthy of 2");
   });
 
+  test("are those that another host lists when the leader is the one that leaves", () => {
+    const others = settled({}, { members: [member(1), member(2), member(3)] });
+    const edit = { ...EXPECTED, nodes: [node(2), node(3)] };
+    const { plan } = judged({ etcd02: others, etcd03: others }, edit);
+    expect(plan).toHaveLength(1);
+    expect(plan[0]).toContain("etcd01 leaves; then 2 voters");
+  });
+
+  test("stay who they are while no quorum answers", () => {
+    const nodes = [1, 2, 3].map((number) => node(number).address);
+    const looks = { etcd01: settled({}, { nodes }), etcd02: settled({}, { nodes }) };
+    const edit = { ...EXPECTED, nodes: [node(1), node(2)] };
+    expect(judged(looks, edit).findings.join()).toContain("no quorum of the cluster answers");
+    expect(judged({ ...looks, etcd03: silent() }).findings).toEqual([]);
+  });
+
   test("on an empty host are known to join again", () => {
     const looks = {
       etcd01: led({ members: [member(1), member(2), member(3, false)] }),
