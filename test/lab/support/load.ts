@@ -1,0 +1,138 @@
+/** A load on a lab's cluster while a test changes it. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { expect } from "vitest";
+import { type History, readHistory } from "../../load/history";
+import { type Bounds, complaints, judge, type Report } from "../../load/report";
+import { checkout, type Lab } from "../../support/lab";
+import type { Outputs, Stack } from "./stack";
+
+export interface LoadOptions {
+  /** @default 1 */
+  readonly seed?: number;
+  /** @default 8 */
+  readonly workers?: number;
+  /** Steps per second, some of which are two operations. @default 150 */
+  readonly rate?: number;
+}
+
+const START_MS = 60_000;
+const STOP_MS = 90_000;
+
+export class Load {
+  private constructor(
+    private readonly child: ChildProcess,
+    /** Path of the history; whole once the load has stopped. */
+    readonly historyFile: string,
+    private readonly ended: Promise<number>,
+    private readonly words: () => string,
+  ) {}
+
+  /**
+   * Resolves when writes are acknowledged to every worker and the watch delivers them.
+   *
+   * @throws when the cluster does not answer
+   */
+  static async start(lab: Lab, stack: Stack, options: LoadOptions = {}): Promise<Load> {
+    const outputs = await stack.outputs();
+    const directory = join(lab.directory, "load");
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    const history = join(directory, `${Date.now()}.jsonl`);
+    // A process group of its own, so that an end by force reaches the load behind its shells.
+    const child = spawn(
+      "bash",
+      [join(checkout, "lab/lab.sh"), "run", "--", "tsx", "test/load/main.ts"],
+      { cwd: checkout, env: { ...process.env, LAB_NAME: lab.name }, detached: true },
+    );
+    let text = "";
+    child.stderr.on("data", (chunk: Buffer) => {
+      text += chunk.toString();
+    });
+    // A load that ended early is told by its exit code.
+    child.stdin.on("error", () => undefined);
+    const ended = new Promise<number>((resolve) => {
+      child.on("close", (code) => resolve(code ?? 137));
+    });
+    const { seed = 1, workers = 8, rate = 150 } = options;
+    const { endpoints } = outputs;
+    send(child, { ...credentials(outputs), endpoints, history, seed, workers, rate });
+    const load = new Load(child, history, ended, () => text);
+    await load.#within(START_MS, running(child), "did not start");
+    return load;
+  }
+
+  /** From now on the load uses and trusts what the stack says now. */
+  async renewCredentials(stack: Stack): Promise<void> {
+    send(this.child, credentials(await stack.outputs()));
+  }
+
+  /** @throws when it does not come to an end by itself, or to a bad one */
+  async stop(): Promise<Report> {
+    this.child.stdin?.end();
+    await this.#within(STOP_MS, this.ended, "did not stop");
+    const code = await this.ended;
+    if (code !== 0) {
+      throw new Error(`the load ended with exit code ${code}: ${this.words()}`);
+    }
+    return judge(this.history());
+  }
+
+  /** @throws when the load has not stopped yet */
+  history(): History {
+    return readHistory(this.historyFile);
+  }
+
+  /** For a test that fails before it stops the load; nothing when it has ended. */
+  kill(): void {
+    if (this.child.pid !== undefined && this.child.exitCode === null) {
+      process.kill(-this.child.pid, "SIGKILL");
+    }
+  }
+
+  async #within(milliseconds: number, event: Promise<unknown>, otherwise: string): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<string>((resolve) => {
+      timer = setTimeout(() => resolve(`within ${milliseconds} ms`), milliseconds);
+    });
+    const early = this.ended.then((code) => `but ended with exit code ${code}`);
+    const failure = await Promise.race([event.then(() => undefined), late, early]);
+    clearTimeout(timer);
+    if (failure !== undefined) {
+      this.kill();
+      throw new Error(`the load ${otherwise} ${failure}: ${this.words()}`);
+    }
+  }
+}
+
+function send(child: ChildProcess, value: object): void {
+  child.stdin?.write(`${JSON.stringify(value)}\n`);
+}
+
+function credentials({ caCertificate, clientCertificate, clientKey }: Outputs): object {
+  return { caCertificate, clientCertificate, clientKey };
+}
+
+function running(child: ChildProcess): Promise<void> {
+  return new Promise((resolve) => {
+    if (child.stdout !== null) {
+      createInterface({ input: child.stdout }).on("line", (line) => {
+        if (line === "running") {
+          resolve();
+        }
+      });
+    }
+  });
+}
+
+/**
+ * No client noticed anything: no final error, no broken promise, no write gap beyond the bound, at
+ * most one change of the leader, never two voters down at once, and enough traffic to say so.
+ *
+ * @param bounds a busy machine pauses etcd and the load alike: a bound of its own is in place where
+ *   what is measured is not the gap.
+ */
+export function expectUnnoticed(report: Report, bounds: Bounds = {}): void {
+  expect(complaints(report, bounds)).toEqual([]);
+}

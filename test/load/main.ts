@@ -1,0 +1,163 @@
+/**
+ * The load as a process of its own. Standard input carries JSON lines: first the configuration,
+ * later new credentials when they change; its end, or SIGTERM, ends the load. It prints `running`
+ * once everything works, and leaves its history in a file.
+ */
+import { closeSync, openSync, writeSync } from "node:fs";
+import { performance } from "node:perf_hooks";
+import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+import { z } from "zod";
+import { Client, stateOf } from "./client";
+import { Endpoints } from "./endpoints";
+import { throughAny } from "./failover";
+import type { Entry } from "./history";
+import { Sampler } from "./sampler";
+import { range, Watch } from "./watch";
+import { Worker } from "./worker";
+
+const credentialsSchema = z.object({
+  caCertificate: z.string(),
+  clientCertificate: z.string(),
+  clientKey: z.string(),
+});
+
+const configSchema = credentialsSchema.extend({
+  endpoints: z.array(z.string()).min(1),
+  /** Path of the history to write. */
+  history: z.string(),
+  seed: z.number(),
+  workers: z.number(),
+  /** Steps of all workers together, per second; some are two operations. */
+  rate: z.number(),
+});
+
+const READY_MS = 30_000;
+const DRAIN_MS = 15_000;
+const PAUSE_MS = 50;
+
+async function main(): Promise<void> {
+  const input = createInterface({ input: process.stdin });
+  const lines = input[Symbol.asyncIterator]();
+  const config = configSchema.parse(JSON.parse((await lines.next()).value ?? ""));
+  const endpoints = new Endpoints(config.endpoints, config);
+  const ended = new Promise<void>((resolve) => {
+    process.once("SIGTERM", resolve);
+    void (async () => {
+      for await (const line of lines) {
+        endpoints.renew(credentialsSchema.parse(JSON.parse(line)));
+      }
+      resolve();
+    })();
+  });
+
+  const file = openSync(config.history, "w", 0o600);
+  const record = (entry: Entry) => {
+    writeSync(file, `${JSON.stringify(entry)}\n`);
+  };
+  const prefix = `load/${Date.now()}-${config.seed}/`;
+  record({ record: "begin", prefix, epoch: performance.timeOrigin });
+  const pauses = setInterval(pauseMeter(record), PAUSE_MS / 2);
+
+  // Keys of its own mark the first revision and the last one.
+  const marker = new Client(endpoints, 0, record);
+  const first = (await marker.put(`${prefix}begin`, "begin")).answer;
+  if (first === undefined) {
+    throw new Error(`no endpoint answers: ${config.endpoints.join(" ")}`);
+  }
+  const watch = new Watch(endpoints, prefix, first.revision, record);
+  const sampler = new Sampler(endpoints, record);
+  const workers = Array.from({ length: config.workers }, (_, number) => {
+    const client = new Client(endpoints, number, record);
+    return new Worker(client, number, prefix, (1000 * config.workers) / config.rate, config.seed);
+  });
+  const working = new Set<number>();
+  const runs = workers.map((worker, number) => worker.run(() => working.add(number)));
+  const background = [watch.run(), sampler.run()];
+  const ready = () => working.size === workers.length && watch.seen > first.revision;
+  if (!(await until(ready, READY_MS))) {
+    throw new Error(`not every client was answered within ${READY_MS} ms`);
+  }
+  const from = performance.now();
+  console.log("running");
+
+  await ended;
+  input.close();
+  const to = performance.now();
+  for (const worker of workers) {
+    worker.stop();
+  }
+  await Promise.all(runs);
+  const last = (await marker.put(`${prefix}end`, "end")).answer;
+  if (last !== undefined) {
+    await until(() => watch.seen >= last.revision, DRAIN_MS);
+    await finish(endpoints, prefix, record);
+  }
+  watch.stop();
+  sampler.stop();
+  await Promise.all(background);
+  clearInterval(pauses);
+  endpoints.close();
+  record({ record: "end", from, to });
+  closeSync(file);
+}
+
+/** All keys in one read, and the hash of all keys up to there from every member. */
+async function finish(
+  endpoints: Endpoints,
+  prefix: string,
+  record: (entry: Entry) => void,
+): Promise<void> {
+  const { answer: all } = await throughAny(endpoints, 0, (endpoint, options) =>
+    endpoint.services.kv.range(range(prefix), options),
+  );
+  if (all === undefined) {
+    return;
+  }
+  const revision = Number(all.header.revision);
+  const keys = all.kvs.map((pair) => ({ key: pair.key.toString(), ...stateOf(pair) }));
+  record({ record: "final", revision, keys });
+  for (const endpoint of endpoints.list()) {
+    const deadline = performance.now() + DRAIN_MS;
+    // A member that lags does not have the revision yet.
+    while (performance.now() < deadline) {
+      try {
+        const options = { deadline: Date.now() + 5000 };
+        const answer = await endpoint.services.hashKV(revision, options);
+        const { hash, compact_revision: compacted } = answer;
+        record({ record: "hash", endpoint: endpoint.url, revision, hash: String(hash), compacted });
+        break;
+      } catch {
+        await sleep(PAUSE_MS);
+      }
+    }
+  }
+}
+
+/** Called every `PAUSE_MS / 2`, or later when the process did not get to run. */
+function pauseMeter(record: (entry: Entry) => void): () => void {
+  let before = performance.now();
+  return () => {
+    const now = performance.now();
+    if (now - before > PAUSE_MS) {
+      record({ record: "pause", start: before, end: now });
+    }
+    before = now;
+  };
+}
+
+async function until(condition: () => boolean, milliseconds: number): Promise<boolean> {
+  const deadline = performance.now() + milliseconds;
+  while (!condition() && performance.now() < deadline) {
+    await sleep(10);
+  }
+  return condition();
+}
+
+main().then(
+  () => process.exit(0),
+  (error: unknown) => {
+    console.error(`load: ${error instanceof Error ? error.message : String(error)}`);
+    process.exit(1);
+  },
+);

@@ -1,0 +1,169 @@
+/** What a run of the load says about the time it ran in. */
+
+import { type Absence, absences, mostAtOnce } from "./absences";
+import { violations } from "./check";
+import { answered, type EntryOf, entries, type History, type Operation, wrote } from "./history";
+
+/** The longest time without an acknowledgement. */
+export interface Gap {
+  readonly ms: number;
+  /** When it began, by the wall clock. */
+  readonly at: string;
+  /** How much of it the load's own process did not get to run: the machine was busy. */
+  readonly pausedMs: number;
+}
+
+export interface Report {
+  readonly seconds: number;
+  readonly operations: number;
+  readonly ok: number;
+  /** Answered, but not by the first attempt. */
+  readonly retried: number;
+  /** A text for each operation that no endpoint answered in time. */
+  readonly finalErrors: readonly string[];
+  readonly violations: readonly string[];
+  readonly perSecond: number;
+  /** Answered operations of each kind, and applied swaps; none may be 0. */
+  readonly kinds: Readonly<Record<"put" | "get" | "cas" | "swapped", number>>;
+  readonly longestWriteGap: Gap;
+  readonly longestReadGap: Gap;
+  readonly slowestMs: number;
+  /** How often the watch went on through another stream. */
+  readonly watchResumed: number;
+  /** Raft terms begun while it ran: at least the changes of the leader. */
+  readonly leaderChanges: number;
+  readonly mostVotersDown: number;
+  readonly absences: readonly Absence[];
+}
+
+export interface Bounds {
+  /** @default 250 */
+  readonly writeGapMs?: number;
+  /** @default 1 */
+  readonly leaderChanges?: number;
+  /** Below this a run proves nothing. @default 100 operations per second */
+  readonly perSecond?: number;
+}
+
+/**
+ * @throws Error when the history has no end: the load did not come to one
+ */
+export function judge(history: History): Report {
+  const begin = entries(history, "begin")[0];
+  const end = entries(history, "end")[0];
+  if (begin === undefined || end === undefined) {
+    throw new Error("the history is not whole: it lacks its beginning or its end");
+  }
+  const all = entries(history, "operation");
+  const done = all.filter((operation) => operation.answer !== undefined);
+  const writes = done.filter(wrote);
+  const reads = done.filter(({ kind }) => kind === "get");
+  const pauses = entries(history, "pause");
+  const seconds = (end.to - end.from) / 1000;
+  const inTime = acknowledged(done).filter((at) => at >= end.from && at <= end.to);
+  const away = absences(history);
+  const gap = (operations: readonly Operation[]) =>
+    longestGap(acknowledged(operations), end, pauses, begin.epoch);
+  return {
+    seconds,
+    operations: all.length,
+    ok: done.length,
+    retried: done.filter(({ attempts }) => attempts.length > 1).length,
+    finalErrors: all.filter(({ answer }) => answer === undefined).map(unanswered),
+    violations: violations(history),
+    perSecond: inTime.length / seconds,
+    kinds: {
+      put: done.filter(({ kind }) => kind === "put").length,
+      get: reads.length,
+      cas: done.filter(({ kind }) => kind === "cas").length,
+      swapped: writes.filter(({ kind }) => kind === "cas").length,
+    },
+    longestWriteGap: gap(writes),
+    longestReadGap: gap(reads),
+    slowestMs: Math.max(0, ...all.map(duration)),
+    watchResumed: entries(history, "resumed").length,
+    leaderChanges: termsBegun(history),
+    mostVotersDown: mostAtOnce(away),
+    absences: away,
+  };
+}
+
+/** What a client would have noticed, as texts; none when it noticed nothing. */
+export function complaints(report: Report, bounds: Bounds = {}): string[] {
+  const { writeGapMs = 250, leaderChanges = 1, perSecond = 100 } = bounds;
+  const found = [...report.finalErrors, ...report.violations];
+  const { ms, at, pausedMs } = report.longestWriteGap;
+  if (ms > writeGapMs) {
+    found.push(
+      `no write was acknowledged for ${Math.round(ms)} ms from ${at} on, at most ${writeGapMs}` +
+        ` allowed; the load itself was not running for ${Math.round(pausedMs)} ms of it`,
+    );
+  }
+  if (report.leaderChanges > leaderChanges) {
+    found.push(
+      `the leader changed ${report.leaderChanges} times, at most ${leaderChanges} allowed`,
+    );
+  }
+  if (report.mostVotersDown > 1) {
+    found.push(`${report.mostVotersDown} voters were down at the same time: ${told(report)}`);
+  }
+  if (report.perSecond < perSecond) {
+    found.push(
+      `only ${report.perSecond.toFixed(1)} operations per second, at least ${perSecond} needed`,
+    );
+  }
+  for (const [kind, count] of Object.entries(report.kinds)) {
+    if (count === 0) {
+      found.push(`no operation of the kind ${kind} was answered: the run proves nothing about it`);
+    }
+  }
+  return found;
+}
+
+function told({ absences: away }: Report): string {
+  return away
+    .map(({ endpoint, from, to }) => `${endpoint} ${Math.round(from)} to ${Math.round(to)} ms`)
+    .join(", ");
+}
+
+function unanswered({ kind, key, attempts }: Operation): string {
+  const last = attempts.at(-1);
+  return `no endpoint answered a ${kind} of ${key} in ${attempts.length} attempts: ${last?.error}`;
+}
+
+function acknowledged(operations: readonly Operation[]): number[] {
+  return operations
+    .flatMap((operation) => answered(operation)?.end ?? [])
+    .sort((one, other) => one - other);
+}
+
+function duration({ attempts }: Operation): number {
+  return (attempts.at(-1)?.end ?? 0) - (attempts[0]?.start ?? 0);
+}
+
+/** Between two acknowledgements, and from the edges of the run to the first and the last one. */
+function longestGap(
+  times: readonly number[],
+  { from, to }: EntryOf<"end">,
+  pauses: readonly EntryOf<"pause">[],
+  epoch: number,
+): Gap {
+  const inside = times.filter((time) => time > from && time < to);
+  let [start, length] = [from, 0];
+  let before = from;
+  for (const time of [...inside, to]) {
+    if (time - before > length) {
+      [start, length] = [before, time - before];
+    }
+    before = time;
+  }
+  const pausedMs = pauses
+    .map((pause) => Math.min(pause.end, start + length) - Math.max(pause.start, start))
+    .reduce((sum, ms) => sum + Math.max(0, ms), 0);
+  return { ms: length, at: new Date(epoch + start).toISOString(), pausedMs };
+}
+
+function termsBegun(history: History): number {
+  const terms = entries(history, "sample").flatMap(({ term }) => term ?? []);
+  return terms.length === 0 ? 0 : terms.reduce((a, b) => Math.max(a, b)) - (terms[0] ?? 0);
+}
