@@ -22,9 +22,9 @@ export class Client {
     );
   }
 
-  /** A linearizable read. */
-  get(key: string): Promise<Operation> {
-    const request = { key: Buffer.from(key) };
+  /** @param serializable as the member has it, which may be outdated. @default linearizable */
+  get(key: string, serializable = false): Promise<Operation> {
+    const request = { key: Buffer.from(key), serializable };
     return this.#run({ kind: "get", key }, (home) =>
       throughAny(this.endpoints, home, async (endpoint, options) => {
         const { header, kvs } = await endpoint.services.kv.range(request, options);

@@ -3,18 +3,21 @@
  * later new credentials when they change; its end, or SIGTERM, ends the load. It prints `running`
  * once everything works, and leaves its history in a file.
  */
-import { closeSync, openSync, writeSync } from "node:fs";
+import { createWriteStream } from "node:fs";
+import { constants, setPriority } from "node:os";
 import { performance } from "node:perf_hooks";
 import { createInterface } from "node:readline";
+import { finished } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
+import { generator } from "../support/random";
 import { Client, stateOf } from "./client";
 import { Endpoints } from "./endpoints";
 import { throughAny } from "./failover";
 import type { Entry } from "./history";
 import { Sampler } from "./sampler";
 import { range, Watch } from "./watch";
-import { Worker } from "./worker";
+import { sharedKey, Worker } from "./worker";
 
 const credentialsSchema = z.object({
   caCertificate: z.string(),
@@ -30,13 +33,26 @@ const configSchema = credentialsSchema.extend({
   workers: z.number(),
   /** Steps of all workers together, per second; some are two operations. */
   rate: z.number(),
+  /**
+   * To see the checker find something: an endpoint that is asked without asking its quorum, and
+   * whose answers are recorded as if it had been.
+   */
+  staleReads: z.string().optional(),
 });
+
+type Config = z.output<typeof configSchema>;
 
 const READY_MS = 30_000;
 const DRAIN_MS = 15_000;
 const PAUSE_MS = 50;
 
 async function main(): Promise<void> {
+  try {
+    // What it measures is the cluster's time, not its own wait for a busy processor.
+    setPriority(constants.priority.PRIORITY_HIGH);
+  } catch {
+    // Then the report says how long it did not run.
+  }
   const input = createInterface({ input: process.stdin });
   const lines = input[Symbol.asyncIterator]();
   const config = configSchema.parse(JSON.parse((await lines.next()).value ?? ""));
@@ -51,9 +67,9 @@ async function main(): Promise<void> {
     })();
   });
 
-  const file = openSync(config.history, "w", 0o600);
+  const file = createWriteStream(config.history, { mode: 0o600 });
   const record = (entry: Entry) => {
-    writeSync(file, `${JSON.stringify(entry)}\n`);
+    file.write(`${JSON.stringify(entry)}\n`);
   };
   const prefix = `load/${Date.now()}-${config.seed}/`;
   record({ record: "begin", prefix, epoch: performance.timeOrigin });
@@ -79,6 +95,7 @@ async function main(): Promise<void> {
     throw new Error(`not every client was answered within ${READY_MS} ms`);
   }
   const from = performance.now();
+  const stopReads = staleReads(config, prefix, record);
   console.log("running");
 
   await ended;
@@ -87,7 +104,7 @@ async function main(): Promise<void> {
   for (const worker of workers) {
     worker.stop();
   }
-  await Promise.all(runs);
+  await Promise.all([...runs, stopReads()]);
   const last = (await marker.put(`${prefix}end`, "end")).answer;
   if (last !== undefined) {
     await until(() => watch.seen >= last.revision, DRAIN_MS);
@@ -99,7 +116,35 @@ async function main(): Promise<void> {
   clearInterval(pauses);
   endpoints.close();
   record({ record: "end", from, to });
-  closeSync(file);
+  file.end();
+  await finished(file);
+}
+
+/** @returns what ends it. */
+function staleReads(
+  config: Config,
+  prefix: string,
+  record: (entry: Entry) => void,
+): () => Promise<void> {
+  if (config.staleReads === undefined) {
+    return async () => undefined;
+  }
+  const only = new Endpoints([config.staleReads], config);
+  const client = new Client(only, config.workers, record);
+  const random = generator(config.seed);
+  let stopped = false;
+  const run = async () => {
+    while (!stopped) {
+      await client.get(sharedKey(prefix, random), true);
+      await sleep(PAUSE_MS);
+    }
+    only.close();
+  };
+  const running = run();
+  return () => {
+    stopped = true;
+    return running;
+  };
 }
 
 /** All keys in one read, and the hash of all keys up to there from every member. */

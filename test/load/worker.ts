@@ -39,7 +39,7 @@ export class Worker {
   }
 
   async #step(random: () => number): Promise<Operation> {
-    const shared = `${this.prefix}shared-${Math.floor(random() * SHARED_KEYS)}`;
+    const shared = sharedKey(this.prefix, random);
     const kind = random();
     if (kind < 0.3) {
       return this.client.put(shared, this.#value());
@@ -59,4 +59,8 @@ export class Worker {
     this.#written += 1;
     return `${this.number}-${this.#written}`;
   }
+}
+
+export function sharedKey(prefix: string, random: () => number): string {
+  return `${prefix}shared-${Math.floor(random() * SHARED_KEYS)}`;
 }

@@ -12,10 +12,17 @@ import type { Outputs, Stack } from "./stack";
 export interface LoadOptions {
   /** @default 1 */
   readonly seed?: number;
-  /** @default 8 */
+  /** @default 12 */
   readonly workers?: number;
   /** Steps per second, some of which are two operations. @default 150 */
   readonly rate?: number;
+  /** An endpoint that is read from without its quorum, to see that the checker finds it. */
+  readonly staleReads?: string;
+}
+
+export interface Judged {
+  readonly report: Report;
+  readonly history: History;
 }
 
 const START_MS = 60_000;
@@ -55,12 +62,34 @@ export class Load {
     const ended = new Promise<number>((resolve) => {
       child.on("close", (code) => resolve(code ?? 137));
     });
-    const { seed = 1, workers = 8, rate = 150 } = options;
     const { endpoints } = outputs;
-    send(child, { ...credentials(outputs), endpoints, history, seed, workers, rate });
+    const wanted = { seed: 1, workers: 12, rate: 150, ...options };
+    send(child, { ...credentials(outputs), endpoints, history, ...wanted });
     const load = new Load(child, history, ended, () => text);
-    await load.#within(START_MS, running(child), "did not start");
+    const early = ended.then((code) => `ended with exit code ${code} before it ran`);
+    await load.#within(START_MS, Promise.race([running(child), early]));
     return load;
+  }
+
+  /**
+   * What the load says about a piece of work that is done while it runs.
+   *
+   * @throws what the work throws, after the load has been ended
+   */
+  static async during(
+    lab: Lab,
+    stack: Stack,
+    work: (load: Load) => Promise<void>,
+    options: LoadOptions = {},
+  ): Promise<Judged> {
+    const load = await Load.start(lab, stack, options);
+    try {
+      await work(load);
+      const report = await load.stop();
+      return { report, history: load.history() };
+    } finally {
+      load.kill();
+    }
   }
 
   /** From now on the load uses and trusts what the stack says now. */
@@ -71,11 +100,10 @@ export class Load {
   /** @throws when it does not come to an end by itself, or to a bad one */
   async stop(): Promise<Report> {
     this.child.stdin?.end();
-    await this.#within(STOP_MS, this.ended, "did not stop");
-    const code = await this.ended;
-    if (code !== 0) {
-      throw new Error(`the load ended with exit code ${code}: ${this.words()}`);
-    }
+    const end = this.ended.then((code) =>
+      code === 0 ? undefined : `ended with exit code ${code} when it was stopped`,
+    );
+    await this.#within(STOP_MS, end);
     return judge(this.history());
   }
 
@@ -91,17 +119,18 @@ export class Load {
     }
   }
 
-  async #within(milliseconds: number, event: Promise<unknown>, otherwise: string): Promise<void> {
+  /** @throws with the failure that the event resolves to, and when it takes too long */
+  async #within(milliseconds: number, event: Promise<string | undefined>): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<string>((resolve) => {
-      timer = setTimeout(() => resolve(`within ${milliseconds} ms`), milliseconds);
+      const words = `neither began nor ended within ${milliseconds} ms`;
+      timer = setTimeout(() => resolve(words), milliseconds);
     });
-    const early = this.ended.then((code) => `but ended with exit code ${code}`);
-    const failure = await Promise.race([event.then(() => undefined), late, early]);
+    const failure = await Promise.race([event, late]);
     clearTimeout(timer);
     if (failure !== undefined) {
       this.kill();
-      throw new Error(`the load ${otherwise} ${failure}: ${this.words()}`);
+      throw new Error(`the load ${failure}: ${this.words()}`);
     }
   }
 }
@@ -114,12 +143,12 @@ function credentials({ caCertificate, clientCertificate, clientKey }: Outputs): 
   return { caCertificate, clientCertificate, clientKey };
 }
 
-function running(child: ChildProcess): Promise<void> {
+function running(child: ChildProcess): Promise<undefined> {
   return new Promise((resolve) => {
     if (child.stdout !== null) {
       createInterface({ input: child.stdout }).on("line", (line) => {
         if (line === "running") {
-          resolve();
+          resolve(undefined);
         }
       });
     }
