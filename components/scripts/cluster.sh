@@ -113,14 +113,16 @@ unit_property() { systemctl show --property "$1" --value etcd.service; }
 
 # wait_until_ready SECONDS: Type=notify turns the unit active when the member has a quorum and serves clients.
 wait_until_ready() {
-  local begin=$SECONDS restarts active
+  local begin=$SECONDS idle=$SECONDS restarts active
   restarts=$(unit_property NRestarts)
   until active=$(unit_property ActiveState) && [ "$active" = active ]; do
     if [ "$SECONDS" -ge "$((begin + $1))" ]; then
       fail "etcd is not ready after $1 s (unit $active); its last lines:"$'\n'"$(journal)"
     fi
-    # Between «start --no-block» and the job's beginning the unit is still inactive.
-    if [ "$SECONDS" -ge "$((begin + 5))" ] && [ "$active" = inactive ]; then
+    # Inactive also between «start --no-block» and the job's beginning, and in a restart between the stop, which clients that
+    # watch hold up for seven seconds, and the start.
+    if [ "$active" != inactive ]; then idle=$SECONDS; fi
+    if [ "$SECONDS" -ge "$((idle + 5))" ]; then
       fail "etcd is not running; its last lines:"$'\n'"$(journal)"
     fi
     if [ "$(unit_property NRestarts)" -gt "$((restarts + 1))" ]; then

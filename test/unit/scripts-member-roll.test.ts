@@ -116,6 +116,30 @@ describe.skipIf(reason !== undefined)(`step member, running${reason ? ` (${reaso
       expect(systemd()).toBe("");
     });
 
+    test("outlasts a long stop, after which the unit is inactive for a moment", () => {
+      host.sh("echo 'echo deactivating >/var/paper/property-ActiveState' >/var/paper/on-start");
+      // Each look at the unit takes a second of the script's clock.
+      const clock = `READY_SECONDS=90; looks=0; sleep() {
+        SECONDS=$((SECONDS + 1)) looks=$((looks + 1))
+        case $looks in
+          8) echo inactive >/var/paper/property-ActiveState ;;
+          9) echo active >/var/paper/property-ActiveState ;;
+        esac
+      }`;
+      expect(run(`${clock}; apply "repair, now"`, { VERSION: "3.6.17" })).toMatchObject({
+        status: 0,
+        stderr: "etcd01: restarting etcd\n",
+      });
+    });
+
+    test("that never comes to a start is given up", () => {
+      host.sh("echo 'echo inactive >/var/paper/property-ActiveState' >/var/paper/on-start");
+      const clock = "READY_SECONDS=90; sleep() { SECONDS=$((SECONDS + 1)); }";
+      expect(run(`${clock}; apply "repair, now"`, { VERSION: "3.6.17" }).stderr).toContain(
+        "etcd starts neither with the new files nor with the last good ones",
+      );
+    });
+
     test("does not wait for a sick learner", () => {
       cluster.is({
         members: THREE.map((member) => ({ ...member, learner: member.id === "a3" })),
