@@ -69,26 +69,42 @@ export class Endpoint {
   answering = true;
   closed = false;
   #services: Services;
+  #observed: Services;
 
   constructor(
     readonly url: string,
     credentials: Credentials,
   ) {
     this.#services = new Services(url, credentials);
+    this.#observed = new Services(url, credentials);
   }
 
   get services(): Services {
     return this.#services;
   }
 
+  /**
+   * For the sampler alone: after an error in one call etcd3 closes the channels of all, and calls
+   * that were waiting fail with it. Those would look like an absence of the member.
+   */
+  get observed(): Services {
+    return this.#observed;
+  }
+
   renew(credentials: Credentials): void {
-    this.#services.close();
+    this.#disconnect();
     this.#services = new Services(this.url, credentials);
+    this.#observed = new Services(this.url, credentials);
   }
 
   close(): void {
     this.closed = true;
+    this.#disconnect();
+  }
+
+  #disconnect(): void {
     this.#services.close();
+    this.#observed.close();
   }
 }
 

@@ -70,6 +70,7 @@ const record = z.discriminatedUnion("record", [
     end: z.number(),
     serving: z.boolean(),
     term: z.number().optional(),
+    error: z.string().optional(),
   }),
   /** The load itself did not run in this time: its machine was busy with others. */
   z.object({ record: z.literal("pause"), start: z.number(), end: z.number() }),

@@ -45,6 +45,7 @@ type Config = z.output<typeof configSchema>;
 const READY_MS = 30_000;
 const DRAIN_MS = 15_000;
 const PAUSE_MS = 50;
+const TICK_MS = 20;
 
 async function main(): Promise<void> {
   try {
@@ -73,7 +74,7 @@ async function main(): Promise<void> {
   };
   const prefix = `load/${Date.now()}-${config.seed}/`;
   record({ record: "begin", prefix, epoch: performance.timeOrigin });
-  const pauses = setInterval(pauseMeter(record), PAUSE_MS / 2);
+  const pauses = setInterval(pauseMeter(record), TICK_MS);
 
   // Keys of its own mark the first revision and the last one.
   const marker = new Client(endpoints, 0, record);
@@ -179,15 +180,15 @@ async function finish(
   }
 }
 
-/** Called every `PAUSE_MS / 2`, or later when the process did not get to run. */
+/** Called every `TICK_MS`, or later when the process did not get to run. */
 function pauseMeter(record: (entry: Entry) => void): () => void {
-  let before = performance.now();
+  let due = performance.now() + TICK_MS;
   return () => {
     const now = performance.now();
-    if (now - before > PAUSE_MS) {
-      record({ record: "pause", start: before, end: now });
+    if (now - due > PAUSE_MS) {
+      record({ record: "pause", start: due, end: now });
     }
-    before = now;
+    due = now + TICK_MS;
   };
 }
 

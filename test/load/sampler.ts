@@ -65,14 +65,19 @@ export class Sampler {
     while (!this.#stopped && !endpoint.closed) {
       const start = performance.now();
       const options = { deadline: Date.now() + DEADLINE_MS };
-      const status = await endpoint.services.maintenance.status(options).catch(() => undefined);
-      const serving = status !== undefined;
+      let error: string | undefined;
+      const status = await endpoint.observed.maintenance
+        .status(options)
+        .catch((reason: unknown) => {
+          error = String(reason);
+        });
+      const serving = typeof status === "object";
       const term = serving ? Number(status.raftTerm) : undefined;
       // Without a leader it would keep an operation until its deadline.
       endpoint.answering = serving && status.leader !== "0";
       if (!endpoint.closed) {
         const end = performance.now();
-        this.record({ record: "sample", endpoint: endpoint.url, start, end, serving, term });
+        this.record({ record: "sample", endpoint: endpoint.url, start, end, serving, term, error });
       }
       await sleep(PERIOD_MS);
     }
