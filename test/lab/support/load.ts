@@ -114,8 +114,9 @@ export class Load {
 
   /** For a test that fails before it stops the load; nothing when it has ended. */
   kill(): void {
-    if (this.child.pid !== undefined && this.child.exitCode === null) {
-      process.kill(-this.child.pid, "SIGKILL");
+    const { pid, exitCode, signalCode } = this.child;
+    if (pid !== undefined && exitCode === null && signalCode === null) {
+      process.kill(-pid, "SIGKILL");
     }
   }
 
