@@ -6,7 +6,7 @@ const PARTS = {
   host: ["lib", "preflight", "cluster", "firewall", "host"],
   binaries: ["lib", "binaries"],
   files: ["lib", "files"],
-  member: ["lib", "cluster", "member"],
+  member: ["lib", "cluster", "roll", "member"],
   lost: ["lib", "cluster", "membership", "lost"],
   health: ["lib", "cluster", "membership", "firewall", "health"],
   probe: ["lib", "preflight", "cluster", "probe"],

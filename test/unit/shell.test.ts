@@ -128,6 +128,7 @@ describe("assemble", () => {
         "membership",
         "preflight",
         "probe",
+        "roll",
       ].sort(),
     );
   });

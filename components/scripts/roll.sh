@@ -1,0 +1,105 @@
+#!/usr/bin/env bash
+# A member's restart: the files that only a start of etcd reads, the guard, the way back when etcd does not start with them.
+# Part of the step «member», with its values.
+
+# The files of the last start that succeeded, to go back to.
+GOOD=$STATE/good
+
+# What a running etcd has loaded and cannot reload: a difference means a restart. Leaves are not part of it.
+fingerprint() {
+  printf '%s\n' "$UNIT_TEXT" "$ENVIRONMENT" "$CA_PEM" "$VERSION" | sha256sum | cut -d ' ' -f 1
+}
+
+# install_files: what the next start of etcd will find. Nothing is restarted.
+install_files() {
+  local name
+  put 0644 root:root "$PKI/ca.pem" <<<"$CA_PEM"
+  put 0644 root:root /etc/etcd.env <<<"$ENVIRONMENT"
+  put 0644 root:root "$UNIT" <<<"$UNIT_TEXT"
+  for name in etcd etcdctl etcdutl; do
+    if [ "$(readlink "/usr/local/bin/$name" || true)" != "$RELEASES/v$VERSION/$name" ]; then
+      point "$RELEASES/v$VERSION/$name" "/usr/local/bin/$name"
+    fi
+  done
+  # Also what was left half done by a run that was killed: systemd knows whether it has read the unit.
+  systemctl --quiet --no-reload enable etcd.service
+  reload_units etcd.service
+}
+
+# keep_good, back_to_good: the files that the running member has loaded, and the way back to them. After a run that was killed
+# in the middle the files on the host are not those any more; then the copies of that run still are.
+keep_good() {
+  local loaded
+  loaded=$(printf '%s\n' "$(cat "$UNIT")" "$(cat /etc/etcd.env)" "$(cat "$PKI/ca.pem")" \
+    "$(basename "$(dirname "$(readlink /usr/local/bin/etcd)")" | sed 's/^v//')" | sha256sum | cut -d ' ' -f 1)
+  if [ "$loaded" != "$(cat "$STATE/running" 2>/dev/null || true)" ]; then
+    # Copies of an older start would be a way back too far.
+    cmp -s "$GOOD/running" "$STATE/running" || rm -rf "$GOOD"
+    return
+  fi
+  mkdir -p "$GOOD"
+  cp -a "$STATE/running" "$GOOD/running"
+  cp -a "$PKI/ca.pem" /etc/etcd.env "$UNIT" "$GOOD/"
+  readlink /usr/local/bin/etcd >"$GOOD/release"
+}
+
+back_to_good() {
+  local name release
+  release=$(dirname "$(cat "$GOOD/release")")
+  put 0644 root:root "$PKI/ca.pem" <"$GOOD/ca.pem"
+  put 0644 root:root /etc/etcd.env <"$GOOD/etcd.env"
+  put 0644 root:root "$UNIT" <"$GOOD/etcd.service"
+  for name in etcd etcdctl etcdutl; do point "$release/$name" "/usr/local/bin/$name"; done
+  cp -a "$GOOD/running" "$STATE/running"
+  systemctl daemon-reload
+  systemctl reset-failed etcd.service 2>/dev/null || true
+  systemctl restart --no-block etcd.service
+}
+
+# Drop-ins that change the unit behind its file's back. The one with the addresses is the host step's.
+remove_overrides() {
+  local path
+  for path in $(unit_property DropInPaths); do
+    case $path in
+      /etc/systemd/system/etcd.service.d/addresses.conf) ;;
+      /etc/systemd/system/etcd.service.d/* | /run/systemd/system/etcd.service.d/* | /etc/systemd/system.control/etcd.service.d/* | /run/systemd/system.control/etcd.service.d/*)
+        say "removing $path, which overrides the unit"
+        rm -f "$path"
+        # What it set may be part of the running process: the fingerprint no longer says what that one has loaded.
+        rm -f "$STATE/running"
+        ;;
+      *) fail "$path overrides the unit for more than etcd; move it away" ;;
+    esac
+  done
+}
+
+# started: what the process has loaded.
+started() { fingerprint | put 0644 root:root "$STATE/running"; }
+
+# restart: only with every other voter healthy; on failure the last good files come back and etcd's own words are shown.
+restart() {
+  local id sick since words
+  id=$(status_field "$LOCAL" MemberID) || fail "etcd runs on this host but does not answer its client"
+  sick=$(sick_others "$LOCAL" "$id") ||
+    fail "not restarted, because no quorum of the cluster answers; bring the other members back first"
+  if [ -n "$sick" ]; then
+    fail "not restarted, because another member is not healthy: $(paste -sd ' ' - <<<"$sick"); bring it back first"
+  fi
+  hand_over "$id"
+  say "restarting etcd"
+  keep_good
+  install_files
+  since=$(date '+%Y-%m-%d %H:%M:%S')
+  systemctl restart --no-block etcd.service
+  sleep 0.2
+  if ! (wait_until_ready "$READY_SECONDS" && retry 30 healthy "$LOCAL") >/dev/null 2>&1; then
+    words=$(journalctl --unit etcd.service --since "$since" --lines 15 --no-pager --output cat 2>/dev/null || true)
+    if [ -d "$GOOD" ]; then
+      back_to_good
+      (wait_until_ready "$READY_SECONDS") || fail "etcd starts neither with the new files nor with the last good ones; its words:"$'\n'"$words"
+      fail "etcd did not start with the new files, and was started again with the last good ones; its words:"$'\n'"$words"
+    fi
+    fail "etcd did not start; its words:"$'\n'"$words"
+  fi
+  started
+}
