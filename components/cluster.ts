@@ -5,7 +5,7 @@ import type { ClusterConfig, NodeConfig } from "./config";
 import { EtcdNode } from "./node";
 import { CertificateAuthority, clientCertificate } from "./pki";
 import type { Connection } from "./ssh";
-import type { Verdict } from "./survey";
+import { inTurn, type Verdict } from "./survey";
 import { bracketed } from "./unit";
 import { agree, type Member } from "./views";
 
@@ -69,7 +69,7 @@ export class EtcdCluster extends pulumi.ComponentResource {
         ? []
         : [speaker.node.removeLost(lost, hosts, { parent: this })];
     const members: remote.Command[] = [];
-    for (const { node } of turns(all)) {
+    for (const { node } of inTurn(all, ({ verdict }) => verdict)) {
       members.push(node.member([...hosts, ...losses, ...members.slice(-1)]));
     }
     const work = pulumi.all(present.map(({ node }) => node.work)).apply((each) => each.join("\n"));
@@ -100,17 +100,6 @@ export class EtcdCluster extends pulumi.ComponentResource {
       version: this.version,
     });
   }
-}
-
-/**
- * The nodes in the order in which their members are worked on: as configured, the leader last, so
- * that a roll moves the leadership once (etcd docs, «Upgrading etcd clusters»).
- */
-function turns<T extends { readonly verdict: Verdict }>(nodes: readonly T[]): readonly T[] {
-  return [
-    ...nodes.filter(({ verdict }) => !verdict.leader),
-    ...nodes.filter(({ verdict }) => verdict.leader),
-  ];
 }
 
 /** A lost node's steps stay in the state until it leaves the configuration; nothing dials it. */

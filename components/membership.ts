@@ -17,7 +17,13 @@ export interface Change {
   readonly plan: readonly string[];
   /** Reasons to refuse it. */
   readonly findings: readonly string[];
+  /** Names of nodes without a member that counts yet; a rebuilt one is among them. */
+  readonly joining: readonly string[];
+  /** Names of members that the configuration has no longer, or as lost. */
+  readonly leaving: readonly string[];
 }
+
+export const NO_CHANGE: Change = { plan: [], findings: [], joining: [], leaving: [] };
 
 /** Voters that must agree, of so many. */
 export function quorum(voters: number): number {
@@ -49,7 +55,7 @@ export function judgeMembership(
     .filter(([url, name]) => !listed.has(url) || rebuilt.has(name))
     .map(([, name]) => name);
   if (leaving.length === 0 && joining.length === 0) {
-    return { plan: [], findings: [] };
+    return NO_CHANGE;
   }
   const lost = new Set(nodes.filter((node) => node.lost).map((node) => peerUrl(node.address)));
   const staying = voters.filter(
@@ -86,6 +92,8 @@ export function judgeMembership(
       `members: ${count}; ${parts.join("; ")}; then ${after} voters, quorum ${quorum(after)}, which survives ${after - quorum(after)} down`,
     ],
     findings,
+    joining,
+    leaving: leaving.map(({ name }) => name),
   };
 }
 
@@ -109,9 +117,9 @@ export function judgeWithoutQuorum(
       .map((address) => `${named.get(address) ?? address} leaves`),
   ];
   return before.size === 0 || changes.length === 0
-    ? { plan: [], findings: [] }
+    ? NO_CHANGE
     : {
-        plan: [],
+        ...NO_CHANGE,
         findings: [
           `no quorum of the cluster answers, so nobody can be let in or out: bring its members back before ${changes.join(", ")}`,
         ],

@@ -7,6 +7,8 @@ import type { Connection } from "./ssh";
 import { step } from "./step";
 import type { StepName, Verdict } from "./survey";
 import { renderEnvironment, renderUnit } from "./unit";
+import { predecessors } from "./version-rules";
+import { parseVersion } from "./versions";
 
 export interface NodeArgs {
   readonly config: ClusterConfig;
@@ -92,6 +94,7 @@ export class EtcdNode extends pulumi.ComponentResource {
         NODE: node.name,
         ADDRESS: node.address,
         VERSION: config.release.version,
+        PREDECESSORS: predecessorsOf(config.release.version),
         PKI: config.pki.directory,
         TOKEN: token,
         SNAPSHOT: yesNo(config.destroy.snapshot),
@@ -197,6 +200,11 @@ function hostValues(config: ClusterConfig, node: NodeConfig) {
     MINIMUM_DISK: String(config.host.minimumDisk),
     PKI: config.pki.directory,
   };
+}
+
+function predecessorsOf(release: string): string {
+  const version = parseVersion(release);
+  return version === undefined ? "" : predecessors(version).join("\n");
 }
 
 function yesNo(value: boolean): string {

@@ -29,6 +29,13 @@ export interface HostCertificate {
   readonly end: Date;
 }
 
+export interface VersionSnapshot {
+  readonly from: string;
+  readonly to: string;
+  /** On the host. */
+  readonly path: string;
+}
+
 /** What one look at a host showed. */
 export type Look =
   | {
@@ -41,6 +48,14 @@ export type Look =
       readonly unit: readonly string[];
       /** The etcd release that its member runs. */
       readonly version?: string;
+      /** The release that a start of etcd would run; on a host with a member. */
+      readonly installed?: string;
+      /** The alarms of the cluster, as etcd prints them. */
+      readonly alarm?: string;
+      /** The series that the cluster is on its way down to, as the leader's host knows it. */
+      readonly downgrade?: string;
+      /** A roll to another release is under way, and this host has a snapshot from before it. */
+      readonly snapshot?: VersionSnapshot;
       /** Its member leads the cluster. */
       readonly leader: boolean;
       /** There is no data of etcd. */
@@ -119,7 +134,7 @@ export function read(
   const unit: string[] = [];
   let formed = false;
   let leader = false;
-  let version: string | undefined;
+  const told = new Map<string, string>();
   let empty = false;
   const members: LiveMember[] = [];
   const nodes: string[] = [];
@@ -130,8 +145,8 @@ export function read(
       formed = true;
     } else if (word === "leader") {
       leader = true;
-    } else if (word === "version") {
-      version = rest;
+    } else if (TOLD_ONCE.has(word)) {
+      told.set(word, rest);
     } else if (word === "empty") {
       empty = true;
     } else if (word === "member") {
@@ -174,12 +189,30 @@ export function read(
     findings,
     receipts,
     unit,
-    ...(version === undefined ? {} : { version }),
+    ...details(told),
     leader,
     empty,
     members,
     nodes,
     certificates,
+  };
+}
+
+const TOLD_ONCE = new Set(["version", "installed", "alarm", "downgrade", "snapshot"]);
+
+function details(told: ReadonlyMap<string, string>) {
+  const [version, installed, alarm, downgrade, snapshot] = [...TOLD_ONCE].map((word) =>
+    told.get(word),
+  );
+  const [from, to, path] = snapshot?.split(" ") ?? [];
+  return {
+    ...(version === undefined ? {} : { version }),
+    ...(installed === undefined ? {} : { installed }),
+    ...(alarm === undefined ? {} : { alarm }),
+    ...(downgrade === undefined ? {} : { downgrade }),
+    ...(from === undefined || to === undefined || path === undefined
+      ? {}
+      : { snapshot: { from, to, path } }),
   };
 }
 

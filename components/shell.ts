@@ -6,9 +6,9 @@ const PARTS = {
   host: ["lib", "preflight", "cluster", "firewall", "host"],
   binaries: ["lib", "binaries"],
   files: ["lib", "files"],
-  member: ["lib", "cluster", "roll", "member"],
+  member: ["lib", "cluster", "version", "roll", "member"],
   lost: ["lib", "cluster", "membership", "lost"],
-  health: ["lib", "cluster", "membership", "firewall", "health"],
+  health: ["lib", "cluster", "version", "membership", "firewall", "health"],
   probe: ["lib", "preflight", "cluster", "probe"],
 } as const;
 

@@ -2,7 +2,7 @@ import type { ClusterConfig } from "./config";
 import { judgeMembership, judgeWithoutQuorum } from "./membership";
 import type { Look } from "./probe";
 import type { Hold } from "./step";
-import { formatVersion, parseVersion, rollProblem } from "./versions";
+import { judgeVersions } from "./version-change";
 
 /** The steps of a node in the order they depend on each other. */
 export const STEPS = ["host", "binaries", "files", "member", "health"] as const;
@@ -14,6 +14,8 @@ export interface Verdict {
   readonly hold: Hold;
   /** Its member leads the cluster: its turn comes last. */
   readonly leader: boolean;
+  /** Its host has no running member of a cluster that exists: its turn comes first. */
+  readonly absent: boolean;
   readonly revisions: Readonly<Record<StepName, string>>;
 }
 
@@ -87,41 +89,49 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Exp
     live.length > 0
       ? judgeMembership(live, expected.nodes, empty)
       : judgeWithoutQuorum(new Set(seen.flatMap(({ nodes }) => nodes)), expected.nodes);
-  findings.push(...change.findings, ...versionFindings(looks, expected.version));
   const repairs = [...looks].flatMap(([name, look]) =>
     STEPS.flatMap((step) => driftOf(look, step).map((drift) => `${name}: ${drift}`)),
   );
   const stamp = now.toISOString().replace(/\.\d+Z$/, "Z");
+  const place = (look: Look) => ({
+    leader: look.seen && look.leader,
+    absent: look.seen && formed && look.version === undefined,
+  });
+  const order = inTurn([...looks], ([, look]) => place(look)).map(([name]) => name);
+  const roll = judgeVersions({ looks, order, live, change, configured: expected.version });
+  findings.push(...change.findings, ...roll.findings);
   const verdicts = new Map(
-    [...looks].map(([name, look]): [string, Verdict] => [
-      name,
-      {
-        hold: look.seen ? "nothing" : "everything",
-        leader: look.seen && look.leader,
-        revisions: revisionsOf(look, formed, stamp),
-      },
-    ]),
+    [...looks].map(([name, look]): [string, Verdict] => {
+      const revisions = revisionsOf(look, formed, stamp);
+      // The member's step reads the first word (scripts/version.sh, change_version).
+      const unsaved = `unsaved: no snapshot from before the change of release, ${stamp}`;
+      return [
+        name,
+        {
+          hold: look.seen ? "nothing" : "everything",
+          ...place(look),
+          revisions: name === roll.unsaved ? { ...revisions, member: unsaved } : revisions,
+        },
+      ];
+    }),
   );
-  return { verdicts, findings, warnings, repairs, plan: change.plan };
+  return { verdicts, findings, warnings, repairs, plan: [...change.plan, ...roll.plan] };
 }
 
-/** The members whose release cannot be followed by the configured one. */
-function versionFindings(looks: ReadonlyMap<string, Look>, configured: string): readonly string[] {
-  const to = parseVersion(configured);
-  const running = [...looks].flatMap(([name, look]) => {
-    const version =
-      look.seen && look.version !== undefined ? parseVersion(look.version) : undefined;
-    return version === undefined ? [] : [{ name, version }];
-  });
-  return running.flatMap(({ name, version }) => {
-    const others = running.filter((other) => other.name !== name).map((other) => other.version);
-    const problem = to === undefined ? undefined : rollProblem(version, to, others);
-    return problem === undefined
-      ? []
-      : [
-          `${name}: runs etcd ${formatVersion(version)}: ${problem} (etcd:version is ${configured})`,
-        ];
-  });
+/**
+ * In the order in which members are worked on: those that do not run first, because nothing
+ * restarts beside a missing member; then as configured; the leader last, so that a roll moves the
+ * leadership once (etcd docs, «Upgrading etcd clusters»).
+ */
+export function inTurn<T>(
+  things: readonly T[],
+  verdictOf: (thing: T) => Pick<Verdict, "absent" | "leader">,
+): readonly T[] {
+  const turn = (thing: T) => {
+    const { absent, leader } = verdictOf(thing);
+    return absent ? 0 : leader ? 2 : 1;
+  };
+  return [...things].sort((a, b) => turn(a) - turn(b));
 }
 
 const HOUR = 3_600_000;
@@ -147,7 +157,12 @@ export function unseen(names: Iterable<string>, now: Date): ReadonlyMap<string, 
   return new Map(
     [...names].map((name) => [
       name,
-      { hold: "revision", leader: false, revisions: revisionsOf(look, false, stamp) },
+      {
+        hold: "revision",
+        leader: false,
+        absent: false,
+        revisions: revisionsOf(look, false, stamp),
+      },
     ]),
   );
 }

@@ -89,35 +89,3 @@ const KNOWN_DIGESTS: Readonly<Record<string, Readonly<Record<Architecture, strin
 export function knownDigests(version: string): Readonly<Partial<Record<Architecture, string>>> {
   return KNOWN_DIGESTS[version] ?? {};
 }
-
-/** The oldest patch of a series that may go to the next one (etcd docs, «Upgrading etcd»). */
-const LAST_STEP: Readonly<Record<string, number>> = { "3.5": 32, "3.6": 11 };
-
-/**
- * Why a member that runs `from` cannot be given `to`, with what to do instead; undefined when it
- * can. One minor series at a time, upwards. Back to the series before only while another member
- * still runs it: until then the cluster has not taken up anything new.
- *
- * @param others versions that the other members run.
- */
-export function rollProblem(
-  from: Version,
-  to: Version,
-  others: readonly Version[],
-): string | undefined {
-  const step = to.minor - from.minor;
-  if (from.major !== to.major || Math.abs(step) > 1) {
-    const next = `${from.major}.${from.minor + Math.sign(step)}`;
-    return `${formatVersion(to)} is more than one minor version away; go to ${next} first`;
-  }
-  if (step === 1) {
-    const least = LAST_STEP[`${from.major}.${from.minor}`];
-    return least !== undefined && from.patch < least
-      ? `${to.major}.${to.minor} takes over from ${from.major}.${from.minor}.${least} or later; go there first`
-      : undefined;
-  }
-  if (step === -1 && !others.some(({ minor }) => minor === to.minor)) {
-    return `going back to ${to.major}.${to.minor} needs etcd's own downgrade procedure, which this program does not do; stay at ${from.major}.${from.minor}`;
-  }
-  return undefined;
-}

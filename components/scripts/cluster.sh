@@ -71,15 +71,22 @@ sick_others() {
 
 # hand_over ID: if member ID leads, another voter takes over first, so that the cluster has one short election at most.
 hand_over() {
-  local id name peers learner started
+  local id name
   if [ "$(status_field "$LOCAL" Leader)" != "$1" ]; then return; fi
-  while read -r id name peers learner started; do
-    if [ "$id" = "$1" ] || [ "$learner" = true ] || [ "$started" = no ]; then continue; fi
+  while read -r id name; do
     if etcdctl_as_client --endpoints "$LOCAL" move-leader "$id" >/dev/null 2>&1; then
       say "leadership handed over to $name"
       return
     fi
-  done < <(members "$LOCAL")
+  done < <(successors "$1")
+}
+
+# successors ID: started voters other than ID, in the order in which the nodes are worked on: a roll has reached the first ones.
+successors() {
+  members "$LOCAL" | awk -v self="$1" '
+    NR == FNR { turn[$1] = FNR; next }
+    $1 != self && $4 != "true" && $5 == "yes" { print ($2 in turn ? turn[$2] : 99), $1, $2 }' "$STATE/nodes" - |
+    sort -n | cut -d ' ' -f 2-
 }
 
 # remove_member ENDPOINTS ID: a removal that another run was quicker with, or whose answer got lost, is as good.

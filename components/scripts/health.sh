@@ -31,8 +31,17 @@ apply() {
   one Leader leader
   one Version version
   if [ "$(field Version)" != "$VERSION" ]; then fail "runs etcd $(field Version), expected $VERSION"; fi
+  version_settled
   printf 'cluster %x\nversion %s\n' "$(field ClusterID)" "$VERSION"
   awk '{ print "peer", $1, $2, $3 }' <<<"$list" | sort
+}
+
+# version_settled: the cluster speaks the series that all members run. At the end of a downgrade etcd leaves that mode within
+# seconds by itself; from 3.6 on it can be told to, and one that is left over from a change of mind must be.
+version_settled() {
+  if [ "$(minor "$VERSION")" != 3.5 ] && downgrading && in_the_chair; then cancel_downgrade; fi
+  settle "$(minor "$VERSION")"
+  rm -f "$VERSION_SNAPSHOT"
 }
 
 configured_addresses() { awk 'NF == 2 { print $2 }' <<<"$NODES"; }

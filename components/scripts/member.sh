@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Step «member»: this host's etcd starts, joins, restarts when it must, and leaves.
-# Takes NODE ADDRESS VERSION PKI TOKEN SNAPSHOT CA_PEM ENVIRONMENT UNIT_TEXT; the neighbours are read from the host step's list,
+# Takes NODE ADDRESS VERSION PREDECESSORS PKI TOKEN SNAPSHOT CA_PEM ENVIRONMENT UNIT_TEXT; the neighbours are read from the host step's list,
 # so that adding a node changes no input of the members that exist. The first word of the revision says what the program saw:
-# «new» no formed cluster on any host, «join» one, «unseen» that it did not look.
+# «new» no formed cluster on any host, «join» one, «unseen» that it did not look, «unsaved» that a change of the release is half done
+# and no host has a snapshot from before it.
 
 READY_SECONDS=90
 
@@ -12,10 +13,11 @@ apply() {
     install_files
     first_start "$1"
   elif [ "$(unit_property ActiveState)" != active ]; then
-    install_files
-    start_again
+    start_again "$1"
   elif [ "$(cat "$STATE/running" 2>/dev/null || true)" != "$(fingerprint)" ]; then
-    restart
+    # An alarm counts as sick, and nothing restarts beside a sick member.
+    clear_alarms
+    restart "$1"
   else
     install_files
   fi
@@ -116,6 +118,8 @@ join() {
   fi
   empty_data
   rm -f "$FORMED"
+  # Nobody is let in while the cluster is on its way down a series (etcd's isCompatibleWithCluster).
+  etcdctl_as_client --endpoints "$endpoints" downgrade cancel >/dev/null 2>&1 || true
   # An added member that has not started has no name in the list yet; only this host's can be one, nodes join one at a time.
   write_first_start existing "$(awk -v node="$NODE" '{ print ($2 == "-" ? node : $2) "=" $3 }' <<<"$list" | paste -sd , -)"
   systemctl start --no-block etcd.service
@@ -138,8 +142,20 @@ promote() {
   say "member $2 joined as a learner and was promoted"
 }
 
+# start_again REVISION: etcd was stopped. A release of another series must not come in by this door: the member starts as it was,
+# and is rolled then.
 start_again() {
+  local installed
   systemctl reset-failed etcd.service 2>/dev/null || true
+  installed=$(basename "$(dirname "$(readlink /usr/local/bin/etcd || true)")")
+  if [ -e "$FORMED" ] && [[ $installed == v* ]] && [ "$(minor "${installed#v}")" != "$(minor "$VERSION")" ]; then
+    systemctl start --no-block etcd.service
+    wait_until_ready "$READY_SECONDS"
+    retry 30 healthy "$LOCAL" >/dev/null || fail "was stopped, started again as etcd ${installed#v}, and is not healthy"
+    restart "$1"
+    return
+  fi
+  install_files
   systemctl start --no-block etcd.service
   started
   # A member that was ready before needs no more than a quorum; one that never was waits for its neighbours' first start.
@@ -153,7 +169,7 @@ remove() {
   systemctl reset-failed etcd.service 2>/dev/null || true
   # After leave this data belongs to no member any more; without FORMED it never did.
   rm -rf "$DATA"
-  rm -f "$FORMED" "$FIRST_START" "$STATE/running" "$STATE/abandon"
+  rm -f "$FORMED" "$FIRST_START" "$STATE/running" "$STATE/abandon" "$VERSION_SNAPSHOT"
   rm -rf "$GOOD"
   unput "$PKI/ca.pem" /etc/etcd.env "$UNIT"
   rm -f "$STATE/receipts/member"
@@ -203,16 +219,10 @@ was_removed() {
 }
 
 final_snapshot() {
-  local cluster file
+  local cluster file words
   cluster=$(status_field "$LOCAL" ClusterID)
-  file=/var/backups/etcd/$NODE-$cluster-$(date -u +%Y%m%dT%H%M%SZ).db
-  install -d -m 0700 /var/backups/etcd
-  umask 077
-  etcdctl_as_client --endpoints "$LOCAL" --command-timeout 300s snapshot save "$file.part" >/dev/null 2>&1 ||
-    fail "the final snapshot failed; nothing was removed. Set etcd:destroy.snapshot to false to do without"
-  /usr/local/bin/etcdutl snapshot status "$file.part" >/dev/null ||
-    fail "the final snapshot $file.part does not verify; nothing was removed"
-  mv -T "$file.part" "$file"
-  umask 022
+  file=$BACKUPS/$NODE-$cluster-$(date -u +%Y%m%dT%H%M%SZ).db
+  words=$(save_snapshot "$file") ||
+    fail "the final snapshot failed: $words; nothing was removed. Set etcd:destroy.snapshot to false to do without"
   say "final snapshot: $file"
 }

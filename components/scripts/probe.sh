@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
 # The read-only look at a host that every preview and up begins with. Prints lines of «word rest»:
 #   clock MILLISECONDS | finding TEXT | formed | empty | unit TEXT | version X.Y.Z | leader | member NAME PEER_URLS LEARNER HEALTHY |
-#   node NAME ADDRESS (as the last run listed them) | certificate FILE BASE64 | receipt STEP REVISION | drift STEP TEXT
+#   node NAME ADDRESS (as the last run listed them) | installed X.Y.Z | alarm TEXT | downgrade X.Y | snapshot FROM TO PATH |
+#   certificate FILE BASE64 | receipt STEP REVISION | drift STEP TEXT
 # Takes the host step's values, PKI and VERSION.
 
 probe() {
-  local step revision line
+  local step revision line snapshot
   printf 'clock %s\n' "$(date +%s%3N)"
   preflight_findings | sed 's/^/finding /'
   if [ -e "$FORMED" ]; then echo formed; fi
   if [ ! -d "$DATA/member/wal" ]; then echo empty; fi
   if [ -e "$FORMED" ]; then sed -n 's/^./node &/p' "$STATE/nodes" 2>/dev/null || true; fi
+  if snapshot=$(cat "$STATE/version-snapshot" 2>/dev/null) && [ -f "${snapshot##* }" ]; then echo "snapshot $snapshot"; fi
+  if [ -e "$FORMED" ]; then sed -n "s|^$RELEASES/v\([0-9.]*\)/etcd\$|installed \1|p" < <(readlink /usr/local/bin/etcd); fi
   certificates
   unit_differences | sed 's/^/unit /'
   if [ -e "$FORMED" ] && systemctl --quiet is-active etcd.service; then member_differences; fi
@@ -44,7 +47,7 @@ unit_differences() {
 
 # member_differences: what the running member says of itself; «leader» when it leads.
 member_differences() {
-  local name value version="" leader="" id="" errors=""
+  local name value version="" leader="" id="" errors="" downgrading="" target=""
   while IFS=: read -r name value; do
     value=${value# }
     value=${value#\"}
@@ -54,6 +57,8 @@ member_differences() {
       '"Leader" ') leader=$value ;;
       '"MemberID" ') id=$value ;;
       '"Errors" ') errors=$value ;;
+      '"DowngradeEnabled" ') downgrading=$value ;;
+      '"DowngradeTargetVersion" ') target=$value ;;
     esac
   done < <(etcdctl_as_client --endpoints "$LOCAL" --command-timeout 3s endpoint status --write-out fields 2>/dev/null)
   # Something else in etcdctl's place may succeed and say nothing.
@@ -62,14 +67,31 @@ member_differences() {
     return
   fi
   printf 'version %s\n' "$version"
-  if [ "$leader" = "$id" ]; then echo leader; fi
+  if [ "$leader" = "$id" ]; then
+    echo leader
+    if [ "$downgrading" = true ]; then downgrade "$target" "$version"; fi
+  fi
   # When nodes come or go everybody says who is there: the leader may be one that is not looked at any more.
   if [ "$leader" = "$id" ] || [ "$NODES" != "$(cat "$STATE/nodes" 2>/dev/null)" ]; then live_members; fi
+  case $errors in *alarm:*) echo "alarm $errors" ;; esac
   if [ -n "$errors" ] && [ "$errors" != '[]' ]; then echo "unit the cluster reports $errors"; fi
   # A version that the configuration asks to change shows in the member's own step.
   # shellcheck disable=SC2153 # VERSION is the configured one, version the one that runs
   if [ "$(readlink /usr/local/bin/etcd)" = "$RELEASES/v$VERSION/etcd" ] && [ "$version" != "$VERSION" ]; then
     echo "unit the process is still etcd $version"
+  fi
+}
+
+# downgrade TARGET RUNNING: the cluster is on its way down a series. That is something to repair when the configuration says
+# otherwise, and when the leader, whose turn is last, has arrived.
+downgrade() {
+  local target
+  target=$(cut -d . -f 1,2 <<<"$1")
+  printf 'downgrade %s\n' "$target"
+  if [ "$(cut -d . -f 1,2 <<<"$VERSION")" != "$target" ]; then
+    echo "unit a downgrade of the cluster to $target is under way"
+  elif [ "$2" = "$VERSION" ]; then
+    echo "unit the downgrade of the cluster to $target is not ended"
   fi
 }
 

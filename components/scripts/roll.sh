@@ -76,18 +76,53 @@ remove_overrides() {
 # started: what the process has loaded.
 started() { fingerprint | put 0644 root:root "$STATE/running"; }
 
-# restart: only with every other voter healthy; on failure the last good files come back and etcd's own words are shown.
+# reasons FROM: why the member restarts, in words: how what it is given differs from what it has loaded (keep_good's copies).
+reasons() {
+  local words=()
+  if [ "$1" != "$VERSION" ]; then words+=("version $1 to $VERSION"); fi
+  if [ ! -d "$GOOD" ]; then
+    words+=("what it has loaded is not known")
+  else
+    mapfile -t -O "${#words[@]}" words < <(settings_changed "$(cat "$GOOD/etcd.service")" "$UNIT_TEXT")
+    if [ "$(grep -v '^  --' "$GOOD/etcd.service")" != "$(grep -v '^  --' <<<"$UNIT_TEXT")" ]; then words+=("unit changed"); fi
+    if [ "$(cat "$GOOD/ca.pem")" != "$CA_PEM" ]; then words+=("CA bundle changed"); fi
+    if [ "$(cat "$GOOD/etcd.env")" != "$ENVIRONMENT" ]; then words+=("/etc/etcd.env changed"); fi
+  fi
+  if [ "${#words[@]}" -eq 0 ]; then words=("files of a run that was interrupted"); fi
+  printf '%s\n' "${words[@]}" | paste -sd ';' - | sed 's/;/; /g'
+}
+
+# settings_changed BEFORE AFTER: the flags in which two units differ; nothing when they have the same.
+settings_changed() {
+  awk '
+    !/^  --/ { next }
+    { sub(/^  --/, ""); sub(/ \\$/, ""); name = $0; sub(/=.*/, "", name); value = substr($0, length(name) + 2) }
+    NR == FNR { before[name] = value; next }
+    { after[name] }
+    !(name in before) { list = list ", " $0 }
+    name in before && before[name] != value { list = list ", " $0 " (was " before[name] ")" }
+    END {
+      for (name in before) if (!(name in after)) list = list ", without " name
+      if (list != "") print "settings changed: " substr(list, 3)
+    }' <(printf '%s\n' "$1") <(printf '%s\n' "$2")
+}
+
+# restart REVISION: only with every other voter healthy; on failure the last good files come back and etcd's own words are shown.
 restart() {
-  local id sick since words
-  id=$(status_field "$LOCAL" MemberID) || fail "etcd runs on this host but does not answer its client"
+  local id from sick since words reason
+  if ! id=$(status_field "$LOCAL" MemberID) || ! from=$(status_field "$LOCAL" Version); then
+    fail "etcd runs on this host but does not answer its client"
+  fi
   sick=$(sick_others "$LOCAL" "$id") ||
     fail "not restarted, because no quorum of the cluster answers; bring the other members back first"
   if [ -n "$sick" ]; then
     fail "not restarted, because another member is not healthy: $(paste -sd ' ' - <<<"$sick"); bring it back first"
   fi
-  hand_over "$id"
-  say "restarting etcd"
+  if [ "$from" != "$VERSION" ]; then change_version "$from" "$1"; fi
   keep_good
+  reason=$(reasons "$from")
+  hand_over "$id"
+  say "restarting etcd: $reason"
   install_files
   since=$(date '+%Y-%m-%d %H:%M:%S')
   systemctl restart --no-block etcd.service

@@ -63,6 +63,8 @@ export class PaperCluster {
       [
         "rm -f /var/paper/members /var/paper/sick; : >/var/paper/etcdctl",
         "mkdir -p /usr/local/bin; ln -sfn /var/paper/etcdctl-stub /usr/local/bin/etcdctl",
+        "install -m 0755 /var/paper/curl-stub /usr/local/sbin/curl",
+        "echo 3.6 | tee /var/paper/cluster-version >/var/paper/storage-version",
         ...(members === undefined ? [] : [file("members", lines)]),
         file("self", [self]),
         file("leader", [leader]),
@@ -85,7 +87,9 @@ export class PaperCluster {
 
   /** What etcdctl was asked to change so far, in order, without what only looks. */
   changes(): string[] {
-    return this.calls().filter((call) => !/: (member list|endpoint|alarm list)/.test(call));
+    return this.calls().filter(
+      (call) => !/: (member list|endpoint|alarm list|downgrade validate)/.test(call),
+    );
   }
 
   calls(): string[] {

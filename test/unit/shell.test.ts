@@ -129,6 +129,7 @@ describe("assemble", () => {
         "preflight",
         "probe",
         "roll",
+        "version",
       ].sort(),
     );
   });

@@ -1,6 +1,14 @@
-/** Which release may follow which on a running member. */
-import { expect, test } from "vitest";
-import { parseVersion, rollProblem, type Version } from "../../components/versions";
+/** Which release may follow which on a running member: the tables of components/version-rules.ts, case by case. */
+import { describe, expect, test } from "vitest";
+import {
+  CONDITIONS,
+  MOVES,
+  obstacle,
+  predecessors,
+  rollProblem,
+  type Situation,
+} from "../../components/version-rules";
+import { parseVersion, type Version } from "../../components/versions";
 
 const version = (text: string): Version => {
   const parsed = parseVersion(text);
@@ -10,43 +18,130 @@ const version = (text: string): Version => {
   return parsed;
 };
 
-const judge = (from: string, to: string, others: readonly string[] = [from, from]) =>
-  rollProblem(version(from), version(to), others.map(version));
+const judge = (from: string, to: string) => rollProblem(version(from), version(to));
 
 test.each([
   ["3.5.32", "3.5.35"],
   ["3.5.35", "3.5.32"],
   ["3.5.21", "3.5.35"],
-  ["3.5.32", "3.6.0"],
-  ["3.5.35", "3.6.16"],
   ["3.6.0", "3.6.16"],
   ["3.6.16", "3.6.14"],
+  ["3.6.16", "3.6.16"],
+  ["3.7.0", "3.7.2"],
+  ["3.7.2", "3.7.0"],
+  ["3.5.32", "3.6.0"],
+  ["3.5.35", "3.6.16"],
   ["3.6.11", "3.7.0"],
   ["3.6.16", "3.7.2"],
-  ["3.7.2", "3.7.0"],
-  ["3.6.16", "3.6.16"],
+  ["3.7.2", "3.6.16"],
+  ["3.7.0", "3.6.11"],
+  ["3.6.16", "3.5.35"],
+  ["3.6.0", "3.5.32"],
 ])("%s may become %s", (from, to) => {
   expect(judge(from, to)).toBeUndefined();
+  expect(predecessors(version(to)).map((text) => text.slice(0, 3))).toContain(from.slice(0, 3));
 });
 
-const DOWN = (to: string, from: string) =>
-  `going back to ${to} needs etcd's own downgrade procedure, which this program does not do; stay at ${from}`;
+const BACK = "removed members can come back and learners stay learners; go there first";
+const MIXED = "members of both series do not work together safely";
 
 test.each([
-  ["3.5.31", "3.6.16", "3.6 takes over from 3.5.32 or later; go there first"],
-  ["3.5.21", "3.6.0", "3.6 takes over from 3.5.32 or later; go there first"],
-  ["3.6.10", "3.7.2", "3.7 takes over from 3.6.11 or later; go there first"],
-  ["3.6.0", "3.7.0", "3.7 takes over from 3.6.11 or later; go there first"],
+  ["3.5.31", "3.6.16", `3.6 takes over from 3.5.32 or later, as below it ${BACK}`],
+  ["3.5.21", "3.6.0", `3.6 takes over from 3.5.32 or later, as below it ${BACK}`],
+  ["3.6.10", "3.7.2", `3.7 takes over from 3.6.11 or later, as below it ${MIXED}; go there first`],
+  ["3.6.0", "3.7.0", `3.7 takes over from 3.6.11 or later, as below it ${MIXED}; go there first`],
+  ["3.7.2", "3.6.10", `only 3.6.11 or a later 3.6 runs beside 3.7: below it ${MIXED}`],
+  [
+    "3.6.16",
+    "3.5.31",
+    "only 3.5.32 or a later 3.5 runs beside 3.6: below it removed members can come back and learners stay learners",
+  ],
   ["3.5.35", "3.7.2", "3.7.2 is more than one minor version away; go to 3.6 first"],
   ["3.4.30", "3.6.16", "3.6.16 is more than one minor version away; go to 3.5 first"],
   ["3.7.2", "3.5.35", "3.5.35 is more than one minor version away; go to 3.6 first"],
-  ["3.7.2", "3.6.16", DOWN("3.6", "3.7")],
-  ["3.6.16", "3.5.35", DOWN("3.5", "3.6")],
+  ["3.5.35", "3.4.37", "etcd has no way from 3.5 to 3.4"],
+  ["3.4.37", "3.5.35", "etcd has no way from 3.4 to 3.5"],
+  ["3.7.2", "3.8.0", "etcd has no way from 3.7 to 3.8"],
+  ["3.7.2", "4.0.0", "etcd has no way from 3.7 to 4.0"],
 ])("%s may not become %s", (from, to, problem) => {
   expect(judge(from, to)).toBe(problem);
 });
 
-test("a roll that stopped half way may be taken back while a member still runs the old series", () => {
-  expect(judge("3.7.2", "3.6.16", ["3.6.16", "3.7.2"])).toBeUndefined();
-  expect(judge("3.7.2", "3.6.16", ["3.7.2", "3.7.2"])).toBe(DOWN("3.6", "3.7"));
+test("what a host checks again is the same table", () => {
+  expect(predecessors(version("3.7.2"))).toEqual(["3.6.11", "3.7.0"]);
+  expect(predecessors(version("3.6.16"))).toEqual(["3.5.32", "3.6.0", "3.7.0"]);
+  expect(predecessors(version("3.6.10"))).toEqual(["3.5.32", "3.6.0"]);
+  expect(predecessors(version("3.5.35"))).toEqual(["3.5.0", "3.6.0"]);
+  expect(predecessors(version("3.5.31"))).toEqual(["3.5.0"]);
+});
+
+test("moves lead from one series to its neighbour", () => {
+  for (const { from, to } of MOVES) {
+    expect(Math.abs(version(`${from}.0`).minor - version(`${to}.0`).minor)).toBe(1);
+  }
+});
+
+describe("a situation", () => {
+  const WELL: Situation = {
+    unreachable: [],
+    silent: [],
+    leaderless: false,
+    alarms: [],
+    learners: [],
+    joining: [],
+    leaving: [],
+    down: false,
+  };
+  const UP_AS_IS = "`pulumi up` with the release that runs";
+
+  test("in which all is well forbids nothing", () => {
+    expect(obstacle(WELL, false)).toBeUndefined();
+    expect(obstacle({ ...WELL, down: true }, false)).toBeUndefined();
+  });
+
+  const always: [Partial<Situation>, string][] = [
+    [{ unreachable: ["b"] }, "b cannot be reached; bring it back first, or mark it lost"],
+    [
+      { unreachable: ["b", "c"], silent: ["a"], leaderless: true },
+      "b, c cannot be reached; bring it back first, or mark it lost",
+    ],
+    [{ leaderless: true }, "the cluster has no quorum; start the stopped members first"],
+    [
+      { alarms: ["[memberID:7 alarm:CORRUPT ]"] },
+      "the cluster reports [memberID:7 alarm:CORRUPT ]; rebuild that member first",
+    ],
+    [
+      { down: true, joining: ["c"] },
+      "c is to join; etcd lets nobody in then: go back up, let it join, go down afterwards",
+    ],
+  ];
+
+  test.each(always)("with %j forbids it, also midway", (change, words) => {
+    expect(obstacle({ ...WELL, ...change }, false)).toBe(words);
+    expect(obstacle({ ...WELL, ...change }, true)).toBe(words);
+  });
+
+  const atTheStart: [Partial<Situation>, string][] = [
+    [{ silent: ["b"] }, `b does not answer; bring it back first; ${UP_AS_IS} starts it`],
+    [{ silent: ["a", "b"] }, `a, b do not answer; bring it back first; ${UP_AS_IS} starts it`],
+    [
+      { alarms: ["[memberID:7 alarm:NOSPACE ]"] },
+      `the cluster reports [memberID:7 alarm:NOSPACE ]; clear it first; ${UP_AS_IS} does`,
+    ],
+    [{ learners: ["c"] }, `c is a learner; let it become a voter first; ${UP_AS_IS} promotes it`],
+    [{ joining: ["d"] }, "d is to join; change the nodes first, the release afterwards"],
+    [{ leaving: ["c"] }, "c is to leave; change the nodes first, the release afterwards"],
+  ];
+
+  test.each(atTheStart)("with %j forbids to begin, and is mended midway", (change, words) => {
+    expect(obstacle({ ...WELL, ...change }, false)).toBe(words);
+    expect(obstacle({ ...WELL, ...change }, true)).toBeUndefined();
+  });
+
+  test("is covered by these cases for every condition", () => {
+    const tried = [...always, ...atTheStart].map(([change]) => ({ ...WELL, ...change }));
+    for (const { when, found } of CONDITIONS) {
+      expect([when, tried.some((each) => found(each) !== undefined)]).toEqual([when, true]);
+    }
+  });
 });

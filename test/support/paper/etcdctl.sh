@@ -4,6 +4,7 @@
 #   self         ID of the member on this host        leader    ID of the one that leads
 #   sick         client URLs that do not answer       alarms    as etcdctl prints them
 #   field-ID-NAME   a value in member ID's status instead of the usual one
+#   downgradable    the series that the cluster may go down to; see curl.sh for more of these
 #   behind       learners are not in sync yet
 #   refuses      lines «WORDS»: calls that begin so fail
 set -euo pipefail
@@ -101,6 +102,14 @@ case $call in
     ;;
   'alarm list') cat alarms 2>/dev/null || true ;;
   'alarm disarm') rm -f alarms ;;
+  'downgrade validate '*)
+    [ ! -e downgrading ] || refuse 'etcdserver: cluster has a downgrade job in progress'
+    [ "$(cat downgradable 2>/dev/null)" = "${words[2]}" ] || refuse 'etcdserver: invalid downgrade target version'
+    ;;
+  'downgrade enable '*)
+    echo "${words[2]}" | tee downgrading cluster-version >storage-version
+    ;;
+  'downgrade cancel') rm -f downgrading ;;
   'snapshot save '*) echo snapshot >"${words[2]}" ;;
   'compaction '* | defrag) ;;
   *) refuse "unknown call $call" ;;

@@ -1,0 +1,135 @@
+import type { Change, LiveMember } from "./membership";
+import type { Look } from "./probe";
+import { obstacle, rollProblem } from "./version-rules";
+import { compareVersions, formatVersion, parseVersion, type Version } from "./versions";
+
+/** What the configured release means for the members that run. */
+export interface VersionChange {
+  /** One line when members get another release. */
+  readonly plan: readonly string[];
+  /** Reasons to refuse it. */
+  readonly findings: readonly string[];
+  /** Name of the node that takes a snapshot although the roll has begun: no host has one. */
+  readonly unsaved?: string;
+}
+
+export interface VersionArgs {
+  readonly looks: ReadonlyMap<string, Look>;
+  /** Names of the nodes, in the order in which their members are worked on. */
+  readonly order: readonly string[];
+  /** The live member list; empty when nobody leads. */
+  readonly live: readonly LiveMember[];
+  /** What the same run does to the members. */
+  readonly change: Change;
+  readonly configured: string;
+}
+
+interface Running {
+  readonly name: string;
+  readonly version: Version;
+}
+
+/** Judges whether the members can be given the configured release, by the rules' tables. */
+export function judgeVersions(args: VersionArgs): VersionChange {
+  const to = parseVersion(args.configured);
+  const running = args.order.flatMap((name) => runningOn(name, args.looks.get(name)));
+  const changing = running.filter(({ version }) => to !== undefined && !same(version, to));
+  if (to === undefined || changing.length === 0) {
+    return { plan: [], findings: [] };
+  }
+  const midway = running.some(({ version }) => !running.every((one) => same(one.version, version)));
+  const problems = changing.flatMap(({ name, version }) => {
+    const problem = rollProblem(version, to);
+    return problem === undefined
+      ? []
+      : [
+          `${name}: runs etcd ${formatVersion(version)}: ${problem} (etcd:version is ${args.configured})`,
+        ];
+  });
+  const down = changing.some(({ version }) => version.minor > to.minor);
+  const words = obstacle(situation(args, down), midway);
+  const findings =
+    words === undefined
+      ? problems
+      : [...problems, `etcd:version ${args.configured}: refused while ${words}`];
+  const saved = snapshotOf(args);
+  const first = changing[0]?.name;
+  return {
+    plan: problems.length > 0 ? [] : [describe(args, changing, { down, midway, saved })],
+    findings,
+    ...(midway && saved === undefined && first !== undefined ? { unsaved: first } : {}),
+  };
+}
+
+const same = (a: Version, b: Version): boolean => compareVersions(a, b) === 0;
+
+function runningOn(name: string, look: Look | undefined): Running[] {
+  const text = look?.seen && look.formed ? (look.version ?? look.installed) : undefined;
+  const version = text === undefined ? undefined : parseVersion(text);
+  return version === undefined ? [] : [{ name, version }];
+}
+
+function situation({ looks, live, change }: VersionArgs, down: boolean) {
+  const seen = [...looks].flatMap(([name, look]) => (look.seen ? [{ name, ...look }] : []));
+  const unreachable = [...looks].filter(([, look]) => !look.seen).map(([name]) => name);
+  const elsewhere = new Set([...unreachable, ...change.joining, ...change.leaving]);
+  const silent = new Set([
+    ...seen
+      .filter(({ formed, version }) => formed && version === undefined)
+      .map(({ name }) => name),
+    ...live.filter(({ healthy, learner }) => !healthy && !learner).map(({ name }) => name),
+  ]);
+  return {
+    unreachable,
+    silent: [...silent].filter((name) => !elsewhere.has(name)).sort(),
+    leaderless: !seen.some(({ leader }) => leader),
+    alarms: [...new Set(seen.flatMap(({ alarm }) => (alarm === undefined ? [] : [alarm])))],
+    learners: live.filter(({ learner }) => learner).map(({ name }) => name),
+    joining: change.joining,
+    leaving: change.leaving,
+    down,
+  };
+}
+
+/** «HOST:PATH» of the snapshot from before this roll, which may be on its way back by now. */
+function snapshotOf({ looks, configured }: VersionArgs): string | undefined {
+  for (const [name, look] of looks) {
+    const snapshot = look.seen ? look.snapshot : undefined;
+    if (snapshot !== undefined && [snapshot.from, snapshot.to].includes(configured)) {
+      return `${name}:${snapshot.path}`;
+    }
+  }
+  return undefined;
+}
+
+interface Circumstances {
+  readonly down: boolean;
+  readonly midway: boolean;
+  readonly saved: string | undefined;
+}
+
+function describe(
+  { looks, configured }: VersionArgs,
+  changing: readonly Running[],
+  { down, midway, saved }: Circumstances,
+): string {
+  const names = changing.map(({ name }) => name);
+  const from = [...new Set(changing.map(({ version }) => formatVersion(version)))].join(" and ");
+  const way = [...looks.values()].flatMap((look) =>
+    look.seen && look.downgrade !== undefined ? [look.downgrade] : [],
+  )[0];
+  const target = configured.split(".").slice(0, 2).join(".");
+  const parts = [
+    `version: ${from} to ${configured} on ${names.join(", ")}${names.length > 1 ? ", one at a time in this order" : ""}`,
+    midway && saved !== undefined
+      ? `the snapshot from before is ${saved}`
+      : `a snapshot is taken on ${names[0]} first`,
+    ...(down && way === undefined && !midway
+      ? [`then the cluster is told to go down to ${target}`]
+      : []),
+    ...(way !== undefined && way !== target
+      ? [`the downgrade to ${way} under way is cancelled`]
+      : []),
+  ];
+  return parts.join("; ");
+}
