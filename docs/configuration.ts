@@ -72,7 +72,7 @@ function defaultCell(key: Key): string {
 }
 
 /** A Markdown table with its columns padded, which is how the formatter leaves it. */
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = head.map((title, column) =>
     Math.max(...[head, ...rows].map((row) => [...(row[column] ?? "")].length), title.length),
   );

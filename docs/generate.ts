@@ -1,5 +1,8 @@
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { renderConfiguration } from "./configuration";
+import { renderVersions } from "./versions";
 
+const versions = join(__dirname, "versions.md");
 writeFileSync(join(__dirname, "configuration.md"), renderConfiguration());
+writeFileSync(versions, renderVersions(readFileSync(versions, "utf8")));

@@ -119,7 +119,10 @@ join() {
   empty_data
   rm -f "$FORMED"
   # Nobody is let in while the cluster is on its way down a series (etcd's isCompatibleWithCluster).
-  etcdctl_as_client --endpoints "$endpoints" downgrade cancel >/dev/null 2>&1 || true
+  if [ "$(status_field "${endpoints%%,*}" DowngradeEnabled)" = true ]; then
+    etcdctl_as_client --endpoints "$endpoints" downgrade cancel >/dev/null || fail "the downgrade under way cannot be cancelled"
+    say "the downgrade under way is cancelled"
+  fi
   # An added member that has not started has no name in the list yet; only this host's can be one, nodes join one at a time.
   write_first_start existing "$(awk -v node="$NODE" '{ print ($2 == "-" ? node : $2) "=" $3 }' <<<"$list" | paste -sd , -)"
   systemctl start --no-block etcd.service

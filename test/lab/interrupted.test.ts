@@ -3,7 +3,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { Lab } from "../support/lab";
 import { generator } from "../support/random";
 import { difference, hostStates } from "./support/host-state";
-import { freshLab, hosts, printed, refuse, resources, Stack, succeed } from "./support/stack";
+import { expectOneCluster, killedUp } from "./support/interrupt";
+import { freshLab, refuse, resources, Stack, succeed } from "./support/stack";
 
 const lab = new Lab("test");
 
@@ -14,21 +15,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await lab.down(true);
 });
-
-/** One cluster of three started voters, in the stack's outputs and as each member sees it. */
-async function expectOneCluster(stack: Stack): Promise<void> {
-  const { clusterId, members } = await stack.outputs();
-  expect(members.map(({ name }) => name)).toEqual(hosts);
-  const list = await succeed(stack.etcdctl(["member", "list"]));
-  expect(list.stdout.match(/, started, .*, false$/gm)).toHaveLength(3);
-  expect(list.stdout.trim().split("\n")).toHaveLength(3);
-  const status = await succeed(stack.etcdctl(["endpoint", "status", "--write-out", "fields"]));
-  const seen = [...status.stdout.matchAll(/"ClusterID" : (\d+)/g)].map(([, id]) =>
-    BigInt(id ?? 0).toString(16),
-  );
-  expect(seen).toEqual([clusterId, clusterId, clusterId]);
-  await succeed(stack.previewNothing());
-}
 
 test("one step at a time makes the same cluster", async () => {
   const stack = new Stack(lab, "serial");
@@ -59,39 +45,20 @@ test("a host that is off at first stops the up before anything is touched", asyn
   await expectOneCluster(stack);
 });
 
-/**
- * Runs the command that follows until it has said «created» so many times, and some seconds on. This shell is the first process of
- * a process namespace: with it engine, program, plugins and ssh end at once, as at a power cut.
- */
-const UNTIL = `events=$1 delay=$2; shift 2
-while read -r line; do
-  case $line in *" created ("*) events=$((events - 1)) ;; esac
-  if [ "$events" -eq 0 ]; then sleep "$delay"; exit 99; fi
-done < <("$@")`;
-
 // 39 resources say «created», the last three are the gates; a fifth of the way is drawn from each.
 const random = generator(3);
-const moments = Array.from({ length: 5 }, (_, index): [number, string] => [
+const moments = Array.from({ length: 5 }, (_, index): [number, number] => [
   1 + Math.floor(((index + random()) / 5) * 37),
-  (random() * 0.4).toFixed(2),
+  random() * 0.4,
 ]);
 
 test.each(moments)(
-  "a first up that is killed after %i resources and %s s is finished by the next",
+  "a first up that is killed after %i resources and %d s is finished by the next",
   async (events, delay) => {
     await lab.reset();
     const stack = new Stack(lab, `killed-${events}`);
     await stack.create();
-    const namespace = ["unshare", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc"];
-    const until = ["bash", "-c", UNTIL, "bash", String(events), delay];
-    const up = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--color", "never"];
-    const killed = await stack.run([
-      ...[...namespace, ...until, ...up, "--stack", stack.name],
-      ...["--config-file", stack.configFile],
-    ]);
-    expect(killed.code, printed(killed)).toBe(99);
-    stack.mendCheckpoint();
-    await succeed(stack.cancel());
+    await killedUp(stack, { word: "created", events, delay });
     const finished = await succeed(stack.up());
     expect(resources(finished).created).toBeGreaterThan(0);
     await expectOneCluster(stack);

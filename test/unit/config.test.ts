@@ -6,6 +6,7 @@ import { ConfigError, loadConfig } from "../../components/config";
 import { schema } from "../../components/config/schema";
 import { DEFAULT_VERSION } from "../../components/versions";
 import { keysOf, renderConfiguration } from "../../docs/configuration";
+import { renderVersions } from "../../docs/versions";
 import { failure, hostKey, mistakes, NODES, privateKey, read, usual } from "./support/config";
 
 const where = usual();
@@ -256,5 +257,11 @@ describe("what is written about the configuration", () => {
 
   test("docs/configuration.md is up to date (npm run docs)", () => {
     expect(readFileSync("docs/configuration.md", "utf8")).toBe(renderConfiguration());
+  });
+
+  test("docs/versions.md is up to date (npm run docs)", () => {
+    const page = readFileSync("docs/versions.md", "utf8");
+    expect(page).toContain("| 3.5.32 or later");
+    expect(renderVersions(page)).toBe(page);
   });
 });

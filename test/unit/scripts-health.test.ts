@@ -30,6 +30,7 @@ describe.skipIf(reason !== undefined)(`step health${reason ? ` (${reason})` : ""
   const apply = (change: Readonly<Record<string, string>> = {}) => run("apply gate", change);
   beforeEach(() => {
     host.sh("cd /var/paper; echo active >property-ActiveState; echo 0 >property-NRestarts");
+    host.sh(`mkdir -p ${STATE}; echo etcd01 192.168.1.83 >${STATE}/nodes`);
     cluster.is({ members: THREE });
   });
 

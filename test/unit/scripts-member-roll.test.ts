@@ -40,6 +40,7 @@ describe.skipIf(reason !== undefined)(`step member, running${reason ? ` (${reaso
       for version in 3.6.16 3.6.17; do
         mkdir -p /opt/etcd-on-pulumi/v$version
         ln -s /var/paper/etcdctl-stub /opt/etcd-on-pulumi/v$version/etcdctl
+        ln -s /bin/true /opt/etcd-on-pulumi/v$version/etcdutl
       done
       printf 'etcd01 192.168.1.83\\netcd02 192.168.1.84\\netcd03 192.168.1.85\\n' >${STATE}/nodes
       touch ${STATE}/formed`);
@@ -67,12 +68,15 @@ describe.skipIf(reason !== undefined)(`step member, running${reason ? ` (${reaso
 
   describe("a restart", () => {
     test.each([
-      ["flag", { UNIT_TEXT: "[Service] new" }],
-      ["CA bundle", { CA_PEM: "certificate ca and another" }],
-      ["environment", { ENVIRONMENT: "PEER_NAME=other" }],
-      ["version", { VERSION: "3.6.17" }],
-    ])("follows a new %s, once", (_, change) => {
-      expect(apply(change)).toMatchObject({ status: 0, stderr: "etcd01: restarting etcd\n" });
+      ["flag", "settings changed: max-wals=7", { UNIT_TEXT: "[Service]\n  --max-wals=7" }],
+      ["unit", "unit changed", { UNIT_TEXT: "[Service] new" }],
+      ["CA bundle", "CA bundle changed", { CA_PEM: "certificate ca and another" }],
+      ["environment", "/etc/etcd.env changed", { ENVIRONMENT: "PEER_NAME=other" }],
+    ])("follows a new %s, once", (_, reason, change) => {
+      expect(apply(change)).toMatchObject({
+        status: 0,
+        stderr: `etcd01: restarting etcd: ${reason}\n`,
+      });
       expect(systemd()).toBe("restart --no-block etcd.service");
       expect(apply(change)).toMatchObject({ status: 0, stderr: "" });
       expect(systemd()).toBe("restart --no-block etcd.service");
@@ -83,10 +87,10 @@ describe.skipIf(reason !== undefined)(`step member, running${reason ? ` (${reaso
         members: THREE.map((member) => ({ ...member, learner: member.id === "a2" })),
         leader: "a1",
       });
-      const { status, stderr } = apply({ VERSION: "3.6.17" });
+      const { status, stderr } = apply({ UNIT_TEXT: "[Service] new" });
       expect({ status, stderr }).toEqual({
         status: 0,
-        stderr: "etcd01: leadership handed over to etcd03\netcd01: restarting etcd\n",
+        stderr: "etcd01: leadership handed over to etcd03\netcd01: restarting etcd: unit changed\n",
       });
       expect(cluster.changes()).toEqual([`${LOCAL}: move-leader a3`]);
     });
@@ -152,7 +156,7 @@ describe.skipIf(reason !== undefined)(`step member, running${reason ? ` (${reaso
   });
 
   describe("a start that fails", () => {
-    const broken = { UNIT_TEXT: "[Service] broken", CA_PEM: "new ca", VERSION: "3.6.17" };
+    const broken = { UNIT_TEXT: "[Service] broken", CA_PEM: "new ca" };
     const GOOD = ["[Service]", "PEER_NAME=etcd01", "certificate ca", release("3.6.16")];
 
     test("brings the last good files back, starts with them and shows etcd's words", () => {
@@ -160,7 +164,7 @@ describe.skipIf(reason !== undefined)(`step member, running${reason ? ` (${reaso
         status: 1,
         stdout: "",
         stderr:
-          "etcd01: restarting etcd\n" +
+          "etcd01: restarting etcd: unit changed; CA bundle changed\n" +
           "etcd01: etcd did not start with the new files, and was started again with the last good ones; its words:\nlast words of etcd\n",
       });
       expect(installed()).toEqual(GOOD);
@@ -186,7 +190,7 @@ describe.skipIf(reason !== undefined)(`step member, running${reason ? ` (${reaso
     test("without good files says etcd's words", () => {
       host.sh(`rm ${STATE}/running`);
       expect(apply(broken).stderr).toBe(
-        "etcd01: restarting etcd\netcd01: etcd did not start; its words:\nlast words of etcd\n",
+        "etcd01: restarting etcd: what it has loaded is not known\netcd01: etcd did not start; its words:\nlast words of etcd\n",
       );
     });
 
@@ -204,7 +208,7 @@ describe.skipIf(reason !== undefined)(`step member, running${reason ? ` (${reaso
       host.sh("cd /etc/systemd/system/etcd.service.d; touch mine.conf addresses.conf");
       host.sh(`echo ${UNIT}.d/addresses.conf ${UNIT}.d/mine.conf >/var/paper/property-DropInPaths`);
       expect(apply().stderr).toBe(
-        `etcd01: removing ${UNIT}.d/mine.conf, which overrides the unit\netcd01: restarting etcd\n`,
+        `etcd01: removing ${UNIT}.d/mine.conf, which overrides the unit\netcd01: restarting etcd: what it has loaded is not known\n`,
       );
       expect(host.sh(`ls ${UNIT}.d`)).toBe("addresses.conf");
     });

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import type { Look } from "../../components/probe";
 import { node } from "../support/fixtures";
 import { bare, EXPECTED, judged, NOW, type Seen, settled, silent } from "../support/looks";
 
@@ -135,14 +136,156 @@ describe("the members", () => {
   });
 });
 
-test("a release that cannot follow the running one stops the run, naming each member", () => {
-  const looks = {
-    etcd01: settled({}, { version: "3.5.31" }),
-    etcd02: settled({}, { version: "3.6.14" }),
-  };
-  expect(judged(looks).findings).toEqual([
-    "etcd01: runs etcd 3.5.31: 3.6 takes over from 3.5.32 or later; go there first (etcd:version is 3.6.16)",
-  ]);
+describe("another release", () => {
+  const TO = { ...EXPECTED, version: "3.7.2" };
+  const running = (version: string, change: Partial<Seen> = {}) =>
+    settled({}, { version, installed: version, ...change });
+  const leading = (version: string, change: Partial<Seen> = {}) =>
+    running(version, { leader: true, members: LIVE, ...change });
+  const LIVE = [1, 2, 3].map((number) => ({
+    name: `etcd0${number}`,
+    peerUrls: `https://192.168.1.${82 + number}:2380`,
+    learner: false,
+    healthy: true,
+  }));
+  const sick = LIVE.map((one) => ({ ...one, healthy: one.name !== "etcd02" }));
+  const saved = { from: "3.6.16", to: "3.7.2", path: "/var/backups/etcd/x.db" };
+  const three = (a: Seen, b: Look, c: Look) => ({ etcd01: a, etcd02: b, etcd03: c });
+
+  test("is planned in words: the order with the leader last, and the snapshot", () => {
+    const { plan, findings } = judged(
+      three(leading("3.6.16"), running("3.6.16"), running("3.6.16")),
+      TO,
+    );
+    expect(findings).toEqual([]);
+    expect(plan).toEqual([
+      "version: 3.6.16 to 3.7.2 on etcd02, etcd03, etcd01, one at a time in this order; a snapshot is taken on etcd02 first",
+    ]);
+  });
+
+  test("a series down is planned with the cluster's consent", () => {
+    const looks = three(leading("3.7.2"), running("3.7.2"), running("3.7.2"));
+    expect(judged(looks).plan.join()).toMatch(/; then the cluster is told to go down to 3\.6$/);
+  });
+
+  test("that cannot follow stops the run, naming each member", () => {
+    const looks = three(leading("3.5.31"), running("3.6.14"), running("3.5.31"));
+    const words =
+      "runs etcd 3.5.31: 3.6 takes over from 3.5.32 or later, as below it removed members can come back and learners stay learners; go there first (etcd:version is 3.6.16)";
+    expect(judged(looks).findings).toEqual([`etcd03: ${words}`, `etcd01: ${words}`]);
+  });
+
+  const stops: [string, ReturnType<typeof three>, string][] = [
+    [
+      "a member that does not answer the leader",
+      three(leading("3.6.16", { members: sick }), running("3.6.16"), running("3.6.16")),
+      "etcd02 does not answer; bring it back first",
+    ],
+    [
+      "a member whose etcd is stopped",
+      three(leading("3.6.16"), settled({}, { installed: "3.6.16" }), running("3.6.16")),
+      "etcd02 does not answer; bring it back first",
+    ],
+    [
+      "a host that does not answer",
+      three(leading("3.6.16"), silent(), running("3.6.16")),
+      "etcd02 cannot be reached; bring it back first, or mark it lost",
+    ],
+    [
+      "an alarm",
+      three(
+        leading("3.6.16", { alarm: "[memberID:7 alarm:NOSPACE ]" }),
+        running("3.6.16"),
+        running("3.6.16"),
+      ),
+      "the cluster reports [memberID:7 alarm:NOSPACE ]; clear it first",
+    ],
+    [
+      "a learner",
+      three(
+        leading("3.6.16", {
+          members: LIVE.map((one) => ({ ...one, learner: one.name === "etcd03" })),
+        }),
+        running("3.6.16"),
+        running("3.6.16"),
+      ),
+      "etcd03 is a learner",
+    ],
+    [
+      "a rebuilt host",
+      three(leading("3.6.16", { members: sick }), bare(), running("3.6.16")),
+      "etcd02 is to join; change the nodes first",
+    ],
+    [
+      "no quorum",
+      three(running("3.6.16"), running("3.6.16"), running("3.6.16")),
+      "the cluster has no quorum; start the stopped members first",
+    ],
+  ];
+
+  test.each(stops)("is refused with %s", (_, looks, words) => {
+    const { findings } = judged(looks, TO);
+    expect(findings).toHaveLength(1);
+    expect(findings[0]).toContain(`etcd:version 3.7.2: refused while ${words}`);
+    // The same situation is none of the release's business when it stays.
+    expect(judged(looks).findings).toEqual([]);
+  });
+
+  test("goes on midway, also past a stopped member, whose turn comes first", () => {
+    const looks = three(
+      leading("3.7.2", { members: sick, snapshot: saved }),
+      settled({}, { installed: "3.6.16" }),
+      running("3.6.16"),
+    );
+    const { plan, findings, verdicts } = judged(looks, TO);
+    expect(findings).toEqual([]);
+    expect(plan).toEqual([
+      "version: 3.6.16 to 3.7.2 on etcd02, etcd03, one at a time in this order; the snapshot from before is etcd01:/var/backups/etcd/x.db",
+    ]);
+    expect([...verdicts].map(([, { absent }]) => absent)).toEqual([false, true, false]);
+    expect(verdicts.get("etcd02")?.revisions.member).not.toContain("unsaved");
+  });
+
+  test.each([
+    ["no host has a snapshot", {}],
+    [
+      "the only snapshot is of another roll",
+      { snapshot: { ...saved, from: "3.6.14", to: "3.6.15" } },
+    ],
+  ])("takes a snapshot midway when %s", (_, change) => {
+    const looks = three(leading("3.7.2", change), running("3.6.16"), running("3.6.16"));
+    const { plan, verdicts } = judged(looks, TO);
+    expect(plan.join()).toContain("; a snapshot is taken on etcd02 first");
+    expect([...verdicts].map(([, { revisions }]) => revisions.member.split(":")[0])).toEqual([
+      "member before",
+      "unsaved",
+      "member before",
+    ]);
+  });
+
+  test("the other way is a change of mind: the downgrade under way is cancelled", () => {
+    const looks = three(
+      leading("3.7.2", { downgrade: "3.6", snapshot: saved }),
+      running("3.6.16"),
+      running("3.7.2"),
+    );
+    expect(judged(looks, TO).plan.join()).toContain(
+      "; the downgrade to 3.6 under way is cancelled",
+    );
+    expect(judged(looks).plan.join()).not.toContain("cancelled");
+  });
+
+  test("down does not let anybody in", () => {
+    const looks = three(leading("3.7.2", { members: sick }), bare(), running("3.6.16"));
+    expect(judged(looks).findings.join()).toContain("etcd02 is to join; etcd lets nobody in then");
+  });
+
+  test("on hosts without a cluster is nobody's business", () => {
+    expect(judged({ etcd01: bare({ installed: "3.5.21" }) }, TO)).toMatchObject({
+      plan: [],
+      findings: [],
+    });
+  });
 });
 
 test("certificates that end soon or have ended are warned of, with the day", () => {

@@ -116,6 +116,7 @@ test("without a look every host counts as unseen, and the member's step is told 
     expect(verdict).toEqual({
       hold: "revision",
       leader: false,
+      absent: false,
       revisions: {
         host: `create, ${STAMP}`,
         binaries: `create, ${STAMP}`,

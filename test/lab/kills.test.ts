@@ -1,0 +1,75 @@
+/**
+ * Changes of a running cluster, each killed at random points: the next `up` finishes them. KILLS points for each operation (2)
+ * drawn from SEED (1); `npm run campaign -- kills` takes more, and a new seed each time.
+ */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Lab } from "../support/lab";
+import { generator } from "../support/random";
+import { expectOneCluster, killedUp } from "./support/interrupt";
+import { NEWER, OLDER, OPERATIONS } from "./support/operations";
+import { freshLab, onAll, printed, Stack, succeed } from "./support/stack";
+
+const lab = new Lab("test");
+const stack = new Stack(lab, "kills");
+const seed = Number(process.env.SEED ?? 1);
+const points = Number(process.env.KILLS ?? 2);
+const random = generator(seed);
+let clusterId: string;
+
+beforeAll(async () => {
+  await freshLab(lab);
+  await lab.release(NEWER);
+  await stack.create({ version: OLDER });
+  await succeed(stack.up());
+  ({ clusterId } = await stack.outputs());
+  await succeed(stack.etcdctl(["put", "clavePrueba", "Esto es una prueba"]));
+});
+
+afterAll(async () => {
+  await lab.down(true);
+});
+
+/** The cluster that was there before, its key, the release asked for, and nothing left to do. */
+async function expectWhole(version: string): Promise<void> {
+  expect(await expectOneCluster(stack)).toBe(clusterId);
+  expect((await stack.outputs()).version).toBe(version);
+  const { stdout } = await succeed(stack.etcdctl(["get", "--print-value-only", "clavePrueba"]));
+  expect(stdout).toBe("Esto es una prueba\n");
+  // The snapshot before a roll is no mark of one any more.
+  expect(await onAll(lab, "ls /var/lib/etcd-on-pulumi/version-snapshot 2>&1 || true")).toEqual(
+    Array(3).fill(expect.stringContaining("No such file")),
+  );
+}
+
+describe.each(OPERATIONS)(`$name (seed ${seed})`, ({ before, after, progress, part }) => {
+  const moments = Array.from({ length: points }, (_, index) => ({
+    events: Math.floor(((index + random()) / points) * (progress.events + 1)),
+    delay: random() * part,
+  }));
+
+  test.each(moments)(
+    "killed after $events resources and $delay s is finished by the next up",
+    async ({ events, delay }) => {
+      stack.configure(before);
+      await succeed(stack.up());
+      stack.configure(after);
+      // Without anything to wait for the program itself has to start first.
+      await killedUp(stack, { ...progress, events, delay: events === 0 ? 4 + 2 * delay : delay });
+      await succeed(stack.up());
+      await expectWhole(String(after.version));
+    },
+  );
+});
+
+test("a downgrade that was killed is taken back by the release from before", async () => {
+  stack.configure({ version: NEWER });
+  await succeed(stack.up());
+  stack.configure({ version: OLDER });
+  // The first member is down a series, the others are not.
+  await killedUp(stack, { word: "updated", events: 4, delay: 0 });
+  stack.configure({ version: NEWER });
+  const preview = printed(await succeed(stack.preview()));
+  expect(preview).toMatch(/the downgrade to 3\.6 under way is cancelled/);
+  expect(printed(await succeed(stack.up()))).toContain("the downgrade under way is cancelled");
+  await expectWhole(NEWER);
+});
