@@ -1,21 +1,11 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { PaperCluster, PKI, STATE, THREE } from "../support/paper-cluster";
 import { hostForEach, whyNot } from "../support/paper-host";
+import { RUNNING, runningMember } from "../support/paper-member";
 
 const reason = whyNot();
 const LOCAL = "https://127.0.0.1:2379";
 const UNIT = "/etc/systemd/system/etcd.service";
-const RUNNING = {
-  ADDRESS: "192.168.1.83",
-  VERSION: "3.6.16",
-  PREDECESSORS: "3.5.32\n3.6.0\n3.7.0",
-  TOKEN: "etcd-cluster-0badcafe",
-  SNAPSHOT: "yes",
-  CA_PEM: "certificate ca",
-  ENVIRONMENT: "PEER_NAME=etcd01",
-  UNIT_TEXT: "[Service]",
-};
-
 describe.skipIf(reason !== undefined)(`step member, running${reason ? ` (${reason})` : ""}`, () => {
   const host = hostForEach();
   const cluster = new PaperCluster(host);
@@ -29,23 +19,8 @@ describe.skipIf(reason !== undefined)(`step member, running${reason ? ` (${reaso
     host.sh(`cat ${UNIT} /etc/etcd.env ${PKI}/ca.pem; readlink /usr/local/bin/etcd`).split("\n");
   const release = (version: string) => `/opt/etcd-on-pulumi/v${version}/etcd`;
 
-  // A member in order: every file as its process has loaded it. Etcd starts unless its unit says «broken».
   beforeEach(() => {
-    cluster.is({ members: THREE, leader: "a2" });
-    host.sh(`
-      cd /var/paper
-      echo active >property-ActiveState; echo 0 >property-NRestarts; echo loaded >property-LoadState
-      printf '%s\\n' 'if grep -q broken ${UNIT}; then echo failed; else echo active; fi >/var/paper/property-ActiveState' >on-start
-      mkdir -p /var/lib/etcd/member/wal ${STATE} ${PKI}
-      for version in 3.6.16 3.6.17; do
-        mkdir -p /opt/etcd-on-pulumi/v$version
-        ln -s /var/paper/etcdctl-stub /opt/etcd-on-pulumi/v$version/etcdctl
-        ln -s /bin/true /opt/etcd-on-pulumi/v$version/etcdutl
-      done
-      printf 'etcd01 192.168.1.83\\netcd02 192.168.1.84\\netcd03 192.168.1.85\\n' >${STATE}/nodes
-      touch ${STATE}/formed`);
-    expect(run("install_files; started")).toMatchObject({ status: 0, stderr: "" });
-    host.sh(": >/var/paper/systemctl; : >/var/paper/etcdctl");
+    runningMember(host, cluster, RUNNING);
   });
 
   test("is not restarted when nothing that it has loaded changed", () => {
