@@ -135,6 +135,7 @@ settle() {
   local deadline=$((SECONDS + SETTLE_SECONDS))
   until [ "$(cluster_version)" = "$1" ] && ! downgrading; do
     if [ "$SECONDS" -ge "$deadline" ]; then
+      if downgrading; then fail "after $SETTLE_SECONDS s the cluster's downgrade is still under way"; fi
       fail "after $SETTLE_SECONDS s the cluster still speaks $(cluster_version), not $1"
     fi
     sleep 0.25

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Lab } from "../support/lab";
-import { freshLab, hosts, onAll, resources, Stack, succeed } from "./support/stack";
+import { freshLab, hosts, onAll, refuse, resources, Stack, succeed } from "./support/stack";
 
 const lab = new Lab("test");
 const stack = new Stack(lab, "settings");
@@ -77,6 +77,24 @@ test("a setting that is taken back leaves no trace", async () => {
     await succeed(stack.up());
   });
   expect(await flagged()).toEqual([false, false, false]);
+});
+
+test("a setting that etcd refuses stops at the first member, which runs on as it was", async () => {
+  const pid = "systemctl show --property MainPID --value etcd.service";
+  const before = await onAll(lab, pid);
+  stack.configure({
+    settings: { "auth-token": "jwt,pub-key=/etc/none.pem,sign-method=RS256" },
+  });
+  const message = await refuse(stack.up());
+  expect(message).toContain("settings changed: auth-token=jwt,pub-key=/etc/none.pem");
+  expect(message).toContain("was started again with the last good ones; its words:");
+  expect(message).toContain("open /etc/none.pem: no such file or directory");
+  const after = await onAll(lab, pid);
+  expect(after.filter((id, index) => id !== before[index])).toHaveLength(1);
+  await succeed(stack.etcdctl(["put", "otra", "sirve"]));
+  stack.configure({});
+  await succeed(stack.up());
+  await succeed(stack.previewNothing());
 });
 
 test("a user with sudo makes and destroys a cluster as root does", async () => {

@@ -39,6 +39,27 @@ describe.skipIf(reason !== undefined)(`step health${reason ? ` (${reason})` : ""
     expect(cluster.changes()).toEqual([]);
   });
 
+  test("waits until the cluster speaks the series of its members, and ends the roll then", () => {
+    host.sh(`echo 3.5 >/var/paper/cluster-version; touch ${STATE}/version-snapshot`);
+    expect(apply().stderr).toBe("etcd01: after 0 s the cluster still speaks 3.5, not 3.6\n");
+    host.sh(`echo 3.6 >/var/paper/cluster-version; ls ${STATE}/version-snapshot`);
+    expect(apply()).toMatchObject({ status: 0, stderr: "" });
+    expect(host.sh(`ls ${STATE}`)).not.toContain("version-snapshot");
+  });
+
+  test("of the first member ends a downgrade that all members have gone through", () => {
+    host.sh(`touch /var/paper/downgrading; mkdir -p /opt/etcd-on-pulumi/v3.6.16
+      ln -s /var/paper/etcdctl-stub /opt/etcd-on-pulumi/v3.6.16/etcdctl`);
+    expect(apply()).toMatchObject({
+      status: 0,
+      stderr: "etcd01: the downgrade under way is cancelled\n",
+    });
+    cluster.is({ members: THREE, self: "a2" });
+    host.sh("touch /var/paper/downgrading");
+    expect(apply({ NODE: "etcd02" }).stderr).toContain("downgrade is still under way");
+    expect(cluster.changes()).toEqual([]);
+  });
+
   test("waits for a member that is not ready, and shows etcd's last words", () => {
     host.sh("echo activating >/var/paper/property-ActiveState");
     expect(apply().stderr).toBe(
