@@ -60,17 +60,18 @@ export class EtcdCluster extends pulumi.ComponentResource {
           ];
     });
     const present = all.filter(({ lost }) => !lost);
-    const hosts = present.map(({ node }) => node.host);
+    // A member asks the others before it restarts: their firewalls and certificates come first.
+    const reachable = present.flatMap(({ node }) => [node.host, node.files]);
     const speaker = present.find(({ verdict }) => verdict.hold !== "everything") ?? present[0];
     const lost = config.nodes.filter((node) => node.lost).map(({ address }) => address);
     // A dead member goes before others come: etcd adds none while one does not answer.
     const losses =
       speaker === undefined || lost.length === 0
         ? []
-        : [speaker.node.removeLost(lost, hosts, { parent: this })];
+        : [speaker.node.removeLost(lost, reachable, { parent: this })];
     const members: remote.Command[] = [];
     for (const { node } of inTurn(all, ({ verdict }) => verdict)) {
-      members.push(node.member([...hosts, ...losses, ...members.slice(-1)]));
+      members.push(node.member([...reachable, ...losses, ...members.slice(-1)]));
     }
     const work = pulumi.all(present.map(({ node }) => node.work)).apply((each) => each.join("\n"));
     const gates = all.map(({ node }) => ({

@@ -32,6 +32,7 @@ export async function surveyHosts(config: ClusterConfig): Promise<ReadonlyMap<st
     nodes: config.nodes,
     version: config.release.version,
     warnHours: config.pki.warnHours,
+    renewalHours: config.pki.renewalHours,
   });
   for (const line of survey.plan) {
     await pulumi.log.info(line);
@@ -41,6 +42,9 @@ export async function surveyHosts(config: ClusterConfig): Promise<ReadonlyMap<st
   }
   for (const repair of survey.repairs) {
     await pulumi.log.info(`${repair}: to be repaired`);
+  }
+  for (const renewal of survey.renewals) {
+    await pulumi.log.info(`${renewal}: to be renewed`);
   }
   if (survey.findings.length > 0) {
     throw new Refusal(

@@ -25,6 +25,7 @@ export interface NodeArgs {
 export class EtcdNode extends pulumi.ComponentResource {
   readonly nodeName: string;
   readonly host: remote.Command;
+  readonly files: remote.Command;
   /** Changes whenever the member's step has something to do. */
   readonly work: pulumi.Output<string>;
   readonly #args: NodeArgs;
@@ -52,7 +53,7 @@ export class EtcdNode extends pulumi.ComponentResource {
       // The preflight of this host comes first; the download itself needs nothing from it.
       [this.host],
     );
-    const files = this.#step(
+    this.files = this.#step(
       "files",
       {
         NODE: node.name,
@@ -66,7 +67,7 @@ export class EtcdNode extends pulumi.ComponentResource {
       },
       [this.host],
     );
-    this.#prepared = [this.host, binaries, files];
+    this.#prepared = [this.host, binaries, this.files];
     this.work = authority.certificate.apply((ca) =>
       sha256(
         [

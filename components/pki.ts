@@ -39,6 +39,8 @@ export class CertificateAuthority extends pulumi.ComponentResource {
         isCaCertificate: true,
         setSubjectKeyId: true,
         validityPeriodHours: args.pki.caValidityHours,
+        // With the same key: what it signed before stays valid.
+        earlyRenewalHours: args.pki.renewalHours,
         allowedUses: ["cert_signing", "crl_signing"],
       },
       { parent: this },

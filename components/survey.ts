@@ -1,4 +1,5 @@
 import type { ClusterConfig } from "./config";
+import { due, endingSoon, type Lifetimes } from "./expiry";
 import { judgeMembership, judgeWithoutQuorum } from "./membership";
 import type { Look } from "./probe";
 import type { Hold } from "./step";
@@ -27,17 +28,17 @@ export interface Survey {
   readonly warnings: readonly string[];
   /** What is not as the last run left it and will be repaired; likewise. */
   readonly repairs: readonly string[];
+  /** Which certificates will be renewed, and when they end; likewise. */
+  readonly renewals: readonly string[];
   /** Who joins and who leaves, with the arithmetic of the quorum. */
   readonly plan: readonly string[];
 }
 
 /** What the configuration says about the things that are looked at. */
-export interface Expectation {
+export interface Expectation extends Lifetimes {
   readonly nodes: ClusterConfig["nodes"];
   /** The etcd release that the members are to run. */
   readonly version: string;
-  /** Warn of certificates that end within so many hours. */
-  readonly warnHours: number;
 }
 
 /**
@@ -76,7 +77,7 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Exp
     }
   }
   for (const [name, look] of looks) {
-    warnings.push(...expiries(look, now, expected.warnHours).map((text) => `${name}: ${text}`));
+    warnings.push(...endingSoon(look, now, expected).map((text) => `${name}: ${text}`));
   }
   const seen = [...looks.values()].filter((look) => look.seen);
   const { members: live } = [...seen.filter(({ leader }) => leader), ...seen].find(
@@ -92,6 +93,9 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Exp
   const repairs = [...looks].flatMap(([name, look]) =>
     STEPS.flatMap((step) => driftOf(look, step).map((drift) => `${name}: ${drift}`)),
   );
+  const renewals = [...looks].flatMap(([name, look]) =>
+    STEPS.flatMap((step) => due(look, step, now, expected).map((text) => `${name}: ${text}`)),
+  );
   const stamp = now.toISOString().replace(/\.\d+Z$/, "Z");
   const place = (look: Look) => ({
     leader: look.seen && look.leader,
@@ -102,7 +106,7 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Exp
   findings.push(...change.findings, ...roll.findings);
   const verdicts = new Map(
     [...looks].map(([name, look]): [string, Verdict] => {
-      const revisions = revisionsOf(look, formed, stamp);
+      const revisions = revisionsOf(look, formed, stamp, (step) => due(look, step, now, expected));
       // The member's step reads the first word (scripts/version.sh, change_version).
       const unsaved = `unsaved: no snapshot from before the change of release, ${stamp}`;
       return [
@@ -115,7 +119,8 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Exp
       ];
     }),
   );
-  return { verdicts, findings, warnings, repairs, plan: [...change.plan, ...roll.plan] };
+  const plan = [...change.plan, ...roll.plan];
+  return { verdicts, findings, warnings, repairs, renewals, plan };
 }
 
 /**
@@ -134,22 +139,6 @@ export function inTurn<T>(
   return [...things].sort((a, b) => turn(a) - turn(b));
 }
 
-const HOUR = 3_600_000;
-
-/** In words, which certificates of a host have ended or will within so many hours. */
-function expiries(look: Look, now: Date, warnHours: number): readonly string[] {
-  return (look.seen ? look.certificates : []).flatMap(({ file, end }) => {
-    const hours = (end.getTime() - now.getTime()) / HOUR;
-    const day = end.toISOString().slice(0, 16).replace("T", " ");
-    if (hours <= 0) {
-      return [`${file} expired on ${day} UTC`];
-    }
-    return hours < warnHours
-      ? [`${file} expires on ${day} UTC, in ${Math.floor(hours / 24)} days`]
-      : [];
-  });
-}
-
 /** Without a look at the hosts: what a first run would say; on a later one the state decides. */
 export function unseen(names: Iterable<string>, now: Date): ReadonlyMap<string, Verdict> {
   const stamp = now.toISOString().replace(/\.\d+Z$/, "Z");
@@ -161,7 +150,7 @@ export function unseen(names: Iterable<string>, now: Date): ReadonlyMap<string, 
         hold: "revision",
         leader: false,
         absent: false,
-        revisions: revisionsOf(look, false, stamp),
+        revisions: revisionsOf(look, false, stamp, () => []),
       },
     ]),
   );
@@ -175,7 +164,12 @@ function driftOf(look: Look, step: StepName): readonly string[] {
     : [];
 }
 
-function revisionsOf(look: Look, formed: boolean, stamp: string): Verdict["revisions"] {
+function revisionsOf(
+  look: Look,
+  formed: boolean,
+  stamp: string,
+  renewalsOf: (step: StepName) => readonly string[],
+): Verdict["revisions"] {
   // The member's step reads the first word and the stamp (scripts/member.sh, first_start).
   const start = formed ? "join" : look.seen ? "new cluster" : "unseen";
   const first = (step: StepName) => `${step === "member" ? start : "create"}, ${stamp}`;
@@ -188,7 +182,10 @@ function revisionsOf(look: Look, formed: boolean, stamp: string): Verdict["revis
       return first(step);
     }
     const drift = driftOf(look, step);
-    return drift.length === 0 ? receipt.revision : `repair: ${drift.join("; ")}, ${stamp}`;
+    const reasons = [...drift, ...renewalsOf(step)];
+    return reasons.length === 0
+      ? receipt.revision
+      : `${drift.length === 0 ? "renew" : "repair"}: ${reasons.join("; ")}, ${stamp}`;
   };
   return {
     host: revision("host"),

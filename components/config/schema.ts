@@ -116,7 +116,7 @@ export const pkiSchema = z.strictObject({
   ),
   renewalHours: described(
     whole("a whole number of hours", 0, 100 * YEARS).default(720),
-    "An up renews these certificates when less than this is left.",
+    "An up renews a certificate when less than this is left of it; its key stays.",
   ),
   warnHours: described(
     whole("a whole number of hours", 0, 100 * YEARS).default(1440),

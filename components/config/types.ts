@@ -25,7 +25,7 @@ export interface PkiConfig {
   readonly subject: SubjectConfig;
   readonly caValidityHours: number;
   readonly validityHours: number;
-  /** Leaves are renewed when less than this is left. */
+  /** Certificates are renewed when less than this is left. */
   readonly renewalHours: number;
   /** Previews warn when less than this is left. */
   readonly warnHours: number;

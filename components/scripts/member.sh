@@ -17,7 +17,7 @@ apply() {
   elif [ "$(cat "$STATE/running" 2>/dev/null || true)" != "$(fingerprint)" ]; then
     # An alarm counts as sick, and nothing restarts beside a sick member.
     clear_alarms
-    restart "$1"
+    if trust_has_expired; then revive; else restart "$1"; fi
   else
     install_files
   fi
@@ -148,7 +148,7 @@ promote() {
 # start_again REVISION: etcd was stopped. A release of another series must not come in by this door: the member starts as it was,
 # and is rolled then.
 start_again() {
-  local installed
+  local installed others
   systemctl reset-failed etcd.service 2>/dev/null || true
   installed=$(basename "$(dirname "$(readlink /usr/local/bin/etcd || true)")")
   if [ -e "$FORMED" ] && [[ $installed == v* ]] && [ "$(minor "${installed#v}")" != "$(minor "$VERSION")" ]; then
@@ -161,8 +161,31 @@ start_again() {
   install_files
   systemctl start --no-block etcd.service
   started
-  # A member that was ready before needs no more than a quorum; one that never was waits for its neighbours' first start.
-  if [ -e "$FORMED" ] && [ -n "$(reachable_others)" ]; then wait_until_ready "$READY_SECONDS"; fi
+  # A member that was ready before needs no more than a quorum; one that never was waits for its neighbours' first start. Without
+  # a quorum it waits for nobody: others may be started, or get new certificates, by their own steps after this one.
+  others=$(reachable_others)
+  if [ -e "$FORMED" ] && [ -n "$others" ] && [ -n "$(members "$others")" ]; then wait_until_ready "$READY_SECONDS"; fi
+}
+
+# trust_has_expired: so has every CA that the process has loaded. No handshake with it succeeds any more, nobody's.
+trust_has_expired() {
+  local end last=0
+  keep_good
+  cmp -s "$GOOD/running" "$STATE/running" || return 1
+  while read -r end; do
+    end=$(date -d "$end" +%s)
+    if [ "$end" -gt "$last" ]; then last=$end; fi
+  done < <(openssl crl2pkcs7 -nocrl -certfile "$GOOD/ca.pem" 2>/dev/null |
+    openssl pkcs7 -print_certs -text -noout 2>/dev/null | sed -n 's/^ *Not After *: //p')
+  [ "$last" -gt 0 ] && [ "$last" -le "$(date +%s)" ]
+}
+
+# revive: no service is left to protect, and no quorum to wait for before the others have been restarted too.
+revive() {
+  say "restarting etcd: the CA that it trusts has expired"
+  install_files
+  systemctl restart --no-block etcd.service
+  started
 }
 
 remove() {

@@ -108,12 +108,12 @@ live_members() {
   wait
 }
 
-# certificates: the public ones of this host, for the program to read their ends.
+# certificates: the public ones of this host, for the program to read their ends; a bundle has several.
 certificates() {
   local name
   for name in ca client server peer; do
     if [ -f "$PKI/$name.pem" ]; then
-      printf 'certificate %s.pem %s\n' "$name" "$(awk '/BEGIN/ { n++ } n == 1 && !/-----/ { printf "%s", $0 }' "$PKI/$name.pem")"
+      awk -v name="$name.pem" '/-----BEGIN/ { text = ""; next } /-----END/ { print "certificate", name, text; next } { text = text $0 }' "$PKI/$name.pem"
     fi
   done
 }

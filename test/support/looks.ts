@@ -9,6 +9,7 @@ export const STAMP = "2026-11-22T10:20:30Z";
 const LASTING: readonly StepName[] = ["host", "binaries", "files", "member"];
 
 export type Seen = Extract<Look, { seen: true }>;
+export type Certificates = Seen["certificates"];
 
 /** A host that nothing was ever done to. */
 export const bare = (change: Partial<Seen> = {}): Seen => ({
@@ -56,7 +57,8 @@ export const EXPECTED: Expectation = {
   nodes: [node(1), node(2), node(3)],
   version: "3.6.16",
   warnHours: 720,
+  renewalHours: 48,
 };
 
-export const judged = (looks: Record<string, Look>, expected = EXPECTED) =>
-  judge(new Map(Object.entries(looks)), NOW, expected);
+export const judged = (looks: Record<string, Look>, expected: Partial<Expectation> = {}) =>
+  judge(new Map(Object.entries(looks)), NOW, { ...EXPECTED, ...expected });

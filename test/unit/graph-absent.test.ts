@@ -130,7 +130,10 @@ describe("a lost node", () => {
 
   test("is taken out after the hosts are open and before any member's step", async () => {
     const made = await graph;
-    expect(made.get("lost").dependsOn).toEqual(["etcd01-host", "etcd03-host"]);
+    expect(made.get("lost").dependsOn).toEqual([
+      ...["etcd01-host", "etcd01-files"],
+      ...["etcd03-host", "etcd03-files"],
+    ]);
     for (const name of MEMBERS) {
       expect([name, made.get(name).dependsOn.includes("lost")]).toEqual([name, true]);
     }

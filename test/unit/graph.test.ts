@@ -71,7 +71,8 @@ describe("the tree", () => {
 describe("the order", () => {
   test("is host, then binaries and files, then the members one after the other, then the gates", async () => {
     const graph = await theGraph();
-    const hosts = ["etcd01-host", "etcd02-host", "etcd03-host"];
+    const names = ["etcd01", "etcd02", "etcd03"];
+    const reachable = names.flatMap((name) => [`${name}-host`, `${name}-files`]);
     const dependencies = Object.fromEntries(
       graph.ofType(COMMAND).map(({ name, dependsOn }) => [name, [...new Set(dependsOn)].sort()]),
     );
@@ -79,8 +80,8 @@ describe("the order", () => {
       [`${name}-host`]: [],
       [`${name}-binaries`]: [`${name}-host`],
       [`${name}-files`]: [`${name}-host`],
-      // Every host lets the member in before it starts.
-      [`${name}-member`]: [`${name}-binaries`, `${name}-files`, ...hosts, ...before].sort(),
+      // Every host lets the member in, and has certificates that are good, before it starts.
+      [`${name}-member`]: [`${name}-binaries`, ...reachable, ...before].sort(),
       [`${name}-health`]: ["etcd01-member", "etcd02-member", "etcd03-member"],
     });
     expect(dependencies).toEqual({

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Look } from "../../components/probe";
 import { node } from "../support/fixtures";
-import { bare, EXPECTED, judged, NOW, type Seen, settled, silent } from "../support/looks";
+import { bare, EXPECTED, judged, type Seen, settled, silent } from "../support/looks";
 
 describe("a host that cannot be reached", () => {
   test("stops the making of a cluster", () => {
@@ -286,22 +286,4 @@ describe("another release", () => {
       findings: [],
     });
   });
-});
-
-test("certificates that end soon or have ended are warned of, with the day", () => {
-  const ending = (file: string, hours: number) => ({
-    file,
-    end: new Date(NOW.getTime() + hours * 3_600_000),
-  });
-  const certificates = [
-    ending("ca.pem", 721),
-    ending("client.pem", 719),
-    ending("peer.pem", 49),
-    ending("server.pem", -1),
-  ];
-  expect(judged({ a: settled({}, { certificates }) }).warnings).toEqual([
-    "a: client.pem expires on 2026-12-22 09:20 UTC, in 29 days",
-    "a: peer.pem expires on 2026-11-24 11:20 UTC, in 2 days",
-    "a: server.pem expired on 2026-11-22 09:20 UTC",
-  ]);
 });
