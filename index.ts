@@ -9,8 +9,8 @@ Reflect.deleteProperty(Error, "prepareStackTrace");
 
 export = async () => {
   const config = loadConfig(new pulumi.Config());
-  const verdicts = await surveyHosts(config);
-  const cluster = new EtcdCluster("etcd", { config, verdicts });
+  const { verdicts, rotation } = await surveyHosts(config);
+  const cluster = new EtcdCluster("etcd", { config, verdicts, rotation });
   return {
     endpoints: cluster.endpoints,
     members: cluster.members,

@@ -3,7 +3,8 @@ import * as pulumi from "@pulumi/pulumi";
 import { RandomId } from "@pulumi/random";
 import type { ClusterConfig, NodeConfig } from "./config";
 import { EtcdNode } from "./node";
-import { CertificateAuthority, clientCertificate } from "./pki";
+import { clientCertificate, trust } from "./pki";
+import type { Rotation } from "./rotation";
 import type { Connection } from "./ssh";
 import { inTurn, type Verdict } from "./survey";
 import { bracketed } from "./unit";
@@ -13,6 +14,8 @@ export interface EtcdClusterArgs {
   readonly config: ClusterConfig;
   /** What the look at the hosts found, by node name. */
   readonly verdicts: ReadonlyMap<string, Verdict>;
+  /** Likewise, which CAs there are. */
+  readonly rotation: Rotation;
 }
 
 /** A TLS-only etcd cluster on the configured nodes. */
@@ -23,7 +26,7 @@ export class EtcdCluster extends pulumi.ComponentResource {
   /** Hexadecimal. */
   readonly clusterId: pulumi.Output<string>;
   readonly version: pulumi.Output<string>;
-  /** PEM. */
+  /** PEM; of two CAs while a rotation is under way. */
   readonly caCertificate: pulumi.Output<string>;
   /** PEM. */
   readonly clientCertificate: pulumi.Output<string>;
@@ -40,8 +43,8 @@ export class EtcdCluster extends pulumi.ComponentResource {
       { byteLength: 4, prefix: "etcd-cluster-" },
       { parent: this },
     );
-    const authority = new CertificateAuthority("ca", { pki: config.pki }, { parent: this });
-    const client = clientCertificate(authority, config.pki, { parent: this });
+    const authorities = trust(args.rotation, config.pki, { parent: this });
+    const client = clientCertificate(authorities.signer, config.pki, { parent: this });
 
     const all = config.nodes.flatMap((node) => {
       const verdict = args.verdicts.get(node.name);
@@ -53,7 +56,7 @@ export class EtcdCluster extends pulumi.ComponentResource {
               lost: node.lost,
               verdict,
               node: new EtcdNode(
-                { config, node, connection, authority, client, token: token.hex, verdict },
+                { config, node, connection, authorities, client, token: token.hex, verdict },
                 { parent: this },
               ),
             },
@@ -91,7 +94,7 @@ export class EtcdCluster extends pulumi.ComponentResource {
     this.members = view.apply(({ members: list }) => [...list]);
     this.clusterId = view.apply(({ clusterId }) => clusterId);
     this.version = view.apply(({ version }) => version);
-    this.caCertificate = authority.certificate;
+    this.caCertificate = authorities.bundle;
     this.clientCertificate = client.certificate;
     this.clientKey = pulumi.secret(client.privateKey);
     this.registerOutputs({

@@ -1,4 +1,4 @@
-import type { Look } from "./probe";
+import type { HostCertificate, Look } from "./probe";
 import type { StepName } from "./survey";
 
 /** The hours of the configuration that certificates are held to. */
@@ -19,31 +19,45 @@ const DAY = 24 * HOUR;
  * disk was put back to an old copy.
  */
 export function due(look: Look, step: StepName, now: Date, hours: Lifetimes): readonly string[] {
-  return certificates(look)
-    .filter(({ file }) => step === (file === "ca.pem" ? "member" : "files"))
-    .filter(({ end }) => left(end, now) <= hours.renewalHours * HOUR)
-    .map(({ file, end }) => ending(file, end, now));
+  return endings(
+    certificates(look)
+      .filter(({ file }) => step === (file === "ca.pem" ? "member" : "files"))
+      .filter(({ end }) => left(end, now) <= hours.renewalHours * HOUR),
+    (end) => ending(end, now),
+  );
 }
 
 /** In words, which certificates of a host are to end soon but are not due for renewal yet. */
 export function endingSoon(look: Look, now: Date, hours: Lifetimes): readonly string[] {
-  return certificates(look)
-    .filter(({ end }) => left(end, now) > hours.renewalHours * HOUR)
-    .filter(({ end }) => left(end, now) < hours.warnHours * HOUR)
-    .map(({ file, end }) => `${ending(file, end, now)}, in ${duration(left(end, now))}`);
+  return endings(
+    certificates(look)
+      .filter(({ end }) => left(end, now) > hours.renewalHours * HOUR)
+      .filter(({ end }) => left(end, now) < hours.warnHours * HOUR),
+    (end) => `${ending(end, now)}, in ${duration(left(end, now))}`,
+  );
 }
 
-function certificates(look: Look) {
+function certificates(look: Look): readonly HostCertificate[] {
   return look.seen ? look.certificates : [];
+}
+
+/** One text for all certificates of which the same is to be said. */
+function endings(found: readonly HostCertificate[], say: (end: Date) => string): readonly string[] {
+  const files = new Map<string, string[]>();
+  for (const { file, end } of found) {
+    const words = say(end);
+    files.set(words, [...(files.get(words) ?? []), file]);
+  }
+  return [...files].map(([words, names]) => `${names.join(", ")} ${words}`);
 }
 
 function left(end: Date, now: Date): number {
   return end.getTime() - now.getTime();
 }
 
-function ending(file: string, end: Date, now: Date): string {
+function ending(end: Date, now: Date): string {
   const day = end.toISOString().slice(0, 16).replace("T", " ");
-  return `${file} ${left(end, now) > 0 ? "expires" : "expired"} on ${day} UTC`;
+  return `${left(end, now) > 0 ? "expires" : "expired"} on ${day} UTC`;
 }
 
 function duration(milliseconds: number): string {

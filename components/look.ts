@@ -3,7 +3,8 @@ import type { ClusterConfig } from "./config";
 import { probeValues } from "./node";
 import { lookAtHosts, type ProbeTarget } from "./probe";
 import { Refusal } from "./refusal";
-import { judge, unseen, type Verdict } from "./survey";
+import { FIRST, withoutRotation } from "./rotation";
+import { judge, type Survey, unseen } from "./survey";
 
 /**
  * Looks at the hosts before any resource is registered and says what was found: warnings as log
@@ -11,14 +12,16 @@ import { judge, unseen, type Verdict } from "./survey";
  *
  * @throws Refusal with all findings of all hosts; nothing was touched then.
  */
-export async function surveyHosts(config: ClusterConfig): Promise<ReadonlyMap<string, Verdict>> {
+export async function surveyHosts(
+  config: ClusterConfig,
+): Promise<Pick<Survey, "verdicts" | "rotation">> {
   for (const warning of config.warnings) {
     await pulumi.log.warn(warning);
   }
   const now = new Date();
   const names = config.nodes.map(({ name }) => name);
   if (!config.drift) {
-    return unseen(names, now);
+    return { verdicts: unseen(names, now), rotation: withoutRotation(config.pki.rotate ?? FIRST) };
   }
   const targets = new Map(
     config.nodes.flatMap((node): [string, ProbeTarget][] => {
@@ -33,6 +36,7 @@ export async function surveyHosts(config: ClusterConfig): Promise<ReadonlyMap<st
     version: config.release.version,
     warnHours: config.pki.warnHours,
     renewalHours: config.pki.renewalHours,
+    authority: config.pki.rotate ?? FIRST,
   });
   for (const line of survey.plan) {
     await pulumi.log.info(line);
@@ -55,5 +59,8 @@ export async function surveyHosts(config: ClusterConfig): Promise<ReadonlyMap<st
     );
   }
   // A lost node is not looked at; its steps are held for good.
-  return new Map([...unseen(names, now), ...survey.verdicts]);
+  return {
+    verdicts: new Map([...unseen(names, now), ...survey.verdicts]),
+    rotation: survey.rotation,
+  };
 }

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { remote } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig, NodeConfig } from "./config";
-import { type Certificate, type CertificateAuthority, nodeCertificate } from "./pki";
+import { type Certificate, nodeCertificate, type Trust } from "./pki";
 import type { Connection } from "./ssh";
 import { step } from "./step";
 import type { StepName, Verdict } from "./survey";
@@ -14,7 +14,7 @@ export interface NodeArgs {
   readonly config: ClusterConfig;
   readonly node: NodeConfig;
   readonly connection: Connection;
-  readonly authority: CertificateAuthority;
+  readonly authorities: Trust;
   readonly client: Certificate;
   readonly token: pulumi.Input<string>;
   /** What the look at this host found. */
@@ -35,10 +35,10 @@ export class EtcdNode extends pulumi.ComponentResource {
     super("etcd:index:Node", args.node.name, {}, opts);
     this.nodeName = args.node.name;
     this.#args = args;
-    const { config, node, client, authority } = args;
+    const { config, node, client, authorities } = args;
     const certificates = {
-      server: nodeCertificate(node, "server", authority, config.pki, { parent: this }),
-      peer: nodeCertificate(node, "peer", authority, config.pki, { parent: this }),
+      server: nodeCertificate(node, "server", authorities.signer, config.pki, { parent: this }),
+      peer: nodeCertificate(node, "peer", authorities.signer, config.pki, { parent: this }),
     };
     this.host = this.#step("host", hostValues(config, node), []);
     const binaries = this.#step(
@@ -58,6 +58,7 @@ export class EtcdNode extends pulumi.ComponentResource {
       {
         NODE: node.name,
         PKI: config.pki.directory,
+        ISSUER: authorities.signer.rotation,
         CLIENT_PEM: pem(client.certificate),
         CLIENT_KEY: pem(client.privateKey),
         SERVER_PEM: pem(certificates.server.certificate),
@@ -68,7 +69,7 @@ export class EtcdNode extends pulumi.ComponentResource {
       [this.host],
     );
     this.#prepared = [this.host, binaries, this.files];
-    this.work = authority.certificate.apply((ca) =>
+    this.work = authorities.bundle.apply((ca) =>
       sha256(
         [
           args.verdict.revisions.member,
@@ -88,7 +89,7 @@ export class EtcdNode extends pulumi.ComponentResource {
    * @param after what it waits for beside its own node's steps.
    */
   member(after: readonly pulumi.Resource[]): remote.Command {
-    const { config, node, authority, token } = this.#args;
+    const { config, node, authorities, token } = this.#args;
     return this.#step(
       "member",
       {
@@ -100,7 +101,8 @@ export class EtcdNode extends pulumi.ComponentResource {
         TOKEN: token,
         SNAPSHOT: yesNo(config.destroy.snapshot),
         // What etcd cannot reload: the script restarts it when one of these changes.
-        CA_PEM: pem(authority.certificate),
+        TRUST: authorities.names.join("\n"),
+        CA_PEM: pem(authorities.bundle),
         ENVIRONMENT: renderEnvironment(node),
         UNIT_TEXT: renderUnit(config),
       },

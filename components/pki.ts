@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as tls from "@pulumi/tls";
 import type { NodeConfig, PkiConfig, SubjectConfig } from "./config";
+import { FIRST, type Rotation } from "./rotation";
 
 /** The article's three profiles (ca-config.json), as the tls provider spells the usages. */
 const PROFILES = {
@@ -11,21 +12,27 @@ const PROFILES = {
 
 export interface CertificateAuthorityArgs {
   readonly pki: PkiConfig;
+  /** The rotation that made it, or `FIRST`. */
+  readonly rotation: string;
 }
 
-/** The cluster's own CA: RSA-2048, common name `etcd` (article, ca-csr.json). */
+/**
+ * The cluster's own CA: RSA-2048, common name `etcd` (article, ca-csr.json). One that came by a
+ * rotation also has its name as serial number in its subject, so that no two have the same.
+ */
 export class CertificateAuthority extends pulumi.ComponentResource {
   /** PEM. */
   readonly certificate: pulumi.Output<string>;
   /** PEM, secret. Never leaves the state. */
   readonly privateKey: pulumi.Output<string>;
 
-  constructor(
-    name: string,
-    args: CertificateAuthorityArgs,
-    opts?: pulumi.ComponentResourceOptions,
-  ) {
+  readonly rotation: string;
+
+  constructor(args: CertificateAuthorityArgs, opts?: pulumi.ComponentResourceOptions) {
+    const rotated = args.rotation !== FIRST;
+    const name = rotated ? `ca-${args.rotation}` : "ca";
     super("etcd:pki:CertificateAuthority", name, {}, opts);
+    this.rotation = args.rotation;
     const key = new tls.PrivateKey(
       `${name}-key`,
       { algorithm: "RSA", rsaBits: 2048 },
@@ -35,7 +42,11 @@ export class CertificateAuthority extends pulumi.ComponentResource {
       `${name}-certificate`,
       {
         privateKeyPem: key.privateKeyPem,
-        subject: { commonName: "etcd", ...args.pki.subject },
+        subject: {
+          commonName: "etcd",
+          ...args.pki.subject,
+          ...(rotated ? { serialNumber: args.rotation } : {}),
+        },
         isCaCertificate: true,
         setSubjectKeyId: true,
         validityPeriodHours: args.pki.caValidityHours,
@@ -49,6 +60,33 @@ export class CertificateAuthority extends pulumi.ComponentResource {
     this.privateKey = key.privateKeyPem;
     this.registerOutputs({ certificate: this.certificate });
   }
+}
+
+/** The CA that signs, and all that are trusted. */
+export interface Trust {
+  readonly signer: CertificateAuthority;
+  /** Names of the trusted CAs, in the order of the bundle. */
+  readonly names: readonly string[];
+  /** PEM of all of them. */
+  readonly bundle: pulumi.Output<string>;
+}
+
+/** The CAs that a run has to do with. The order of the bundle does not change with the signer. */
+export function trust(
+  rotation: Rotation,
+  pki: PkiConfig,
+  opts: pulumi.ComponentResourceOptions,
+): Trust {
+  const signer = new CertificateAuthority({ pki, rotation: rotation.signer }, opts);
+  const others = rotation.beside.map(
+    (name) => new CertificateAuthority({ pki, rotation: name }, opts),
+  );
+  const all = [signer, ...others].sort((a, b) => (a.rotation < b.rotation ? -1 : 1));
+  return {
+    signer,
+    names: all.map(({ rotation: name }) => name),
+    bundle: pulumi.all(all.map(({ certificate }) => certificate)).apply((each) => each.join("")),
+  };
 }
 
 export interface CertificateArgs {

@@ -68,6 +68,10 @@ export type Look =
       /** Addresses of the nodes of the last run, when a member was ever ready here. */
       readonly nodes: readonly string[];
       readonly certificates: readonly HostCertificate[];
+      /** Names of the CAs that its running member certainly trusts (see rotation.ts). */
+      readonly trusts?: readonly string[];
+      /** Name of the CA that signed the certificates on its disk. */
+      readonly issuer?: string;
     }
   | {
       readonly seen: false;
@@ -139,6 +143,8 @@ export function read(
   const members: LiveMember[] = [];
   const nodes: string[] = [];
   const certificates: HostCertificate[] = [];
+  let trusts: readonly string[] | undefined;
+  let issuer: string | undefined;
   for (const line of output.split("\n")) {
     const [word, rest] = cut(line);
     if (word === "formed") {
@@ -161,6 +167,10 @@ export function read(
       nodes.push(cut(rest)[1]);
     } else if (word === "certificate") {
       certificates.push(...readCertificate(rest));
+    } else if (word === "trust") {
+      trusts = rest.split(" ").filter((name) => name !== "");
+    } else if (word === "issuer") {
+      issuer = rest;
     } else if (word === "clock") {
       findings.push(...clockFindings(Number(rest), local, maximumClockSkew));
     } else if (word === "finding") {
@@ -195,6 +205,8 @@ export function read(
     members,
     nodes,
     certificates,
+    ...(trusts === undefined ? {} : { trusts }),
+    ...(issuer === undefined ? {} : { issuer }),
   };
 }
 

@@ -2,6 +2,7 @@ import type { ClusterConfig } from "./config";
 import { due, endingSoon, type Lifetimes } from "./expiry";
 import { judgeMembership, judgeWithoutQuorum } from "./membership";
 import type { Look } from "./probe";
+import { judgeRotation, type Rotation } from "./rotation";
 import type { Hold } from "./step";
 import { judgeVersions } from "./version-change";
 
@@ -30,8 +31,10 @@ export interface Survey {
   readonly repairs: readonly string[];
   /** Which certificates will be renewed, and when they end; likewise. */
   readonly renewals: readonly string[];
-  /** Who joins and who leaves, with the arithmetic of the quorum. */
+  /** Who joins and who leaves, with the arithmetic of the quorum; how far a CA rotation is. */
   readonly plan: readonly string[];
+  /** What this run makes certificates with. */
+  readonly rotation: Rotation;
 }
 
 /** What the configuration says about the things that are looked at. */
@@ -39,6 +42,8 @@ export interface Expectation extends Lifetimes {
   readonly nodes: ClusterConfig["nodes"];
   /** The etcd release that the members are to run. */
   readonly version: string;
+  /** Name of the CA that is to be the only one in the end. */
+  readonly authority: string;
 }
 
 /**
@@ -90,6 +95,7 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Exp
     live.length > 0
       ? judgeMembership(live, expected.nodes, empty)
       : judgeWithoutQuorum(new Set(seen.flatMap(({ nodes }) => nodes)), expected.nodes);
+  const rotation = judgeRotation(looks, expected.authority);
   const repairs = [...looks].flatMap(([name, look]) =>
     STEPS.flatMap((step) => driftOf(look, step).map((drift) => `${name}: ${drift}`)),
   );
@@ -103,7 +109,7 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Exp
   });
   const order = inTurn([...looks], ([, look]) => place(look)).map(([name]) => name);
   const roll = judgeVersions({ looks, order, live, change, configured: expected.version });
-  findings.push(...change.findings, ...roll.findings);
+  findings.push(...change.findings, ...roll.findings, ...rotation.findings);
   const verdicts = new Map(
     [...looks].map(([name, look]): [string, Verdict] => {
       const revisions = revisionsOf(look, formed, stamp, (step) => due(look, step, now, expected));
@@ -119,8 +125,15 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Exp
       ];
     }),
   );
-  const plan = [...change.plan, ...roll.plan];
-  return { verdicts, findings, warnings, repairs, renewals, plan };
+  return {
+    verdicts,
+    findings,
+    warnings,
+    repairs,
+    renewals,
+    plan: [...change.plan, ...roll.plan, ...rotation.plan],
+    rotation: { signer: rotation.signer, beside: rotation.beside },
+  };
 }
 
 /**

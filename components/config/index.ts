@@ -6,7 +6,14 @@ import { resolveConnections, type Surroundings } from "../ssh";
 import { DEFAULT_VERSION, knownDigests, OFFICIAL_DOWNLOADS, parseVersion } from "../versions";
 import { check, isMap, unknownKey, unwrap } from "./check";
 import { ConfigError, Problems } from "./problems";
-import { checkLost, checkNodes, checkPki, releaseWarnings, sizeWarnings } from "./rules";
+import {
+  checkLost,
+  checkNodes,
+  checkPki,
+  checkRotation,
+  releaseWarnings,
+  sizeWarnings,
+} from "./rules";
 import { nodeSchema, schema } from "./schema";
 import type { ClusterConfig, NodeConfig, ReleaseConfig } from "./types";
 import { digestOfAmd64 } from "./values";
@@ -73,6 +80,7 @@ export function readConfig(
   const destroy = read("destroy", shape.destroy);
   if (pki.data !== undefined) {
     checkPki(pki.data, pki.wrong, problems);
+    checkRotation(pki.data, drift.data !== false, problems);
   }
   const release: ReleaseConfig = {
     version: version.data ?? DEFAULT_VERSION,

@@ -100,6 +100,17 @@ export function checkPki(pki: PkiConfig, wrong: ReadonlySet<string>, problems: P
   }
 }
 
+/** How far a rotation has come is known from the hosts alone. */
+export function checkRotation(pki: PkiConfig, drift: boolean, problems: Problems): void {
+  if (pki.rotate !== undefined && !drift) {
+    const path = ["pki", "rotate"];
+    problems.add(
+      path,
+      `${problems.show(path, pki.rotate)} needs the look at the hosts, which "drift: false" turns off; leave "drift" out`,
+    );
+  }
+}
+
 /** A digest from the same unprotected place as the tarball protects against accidents only. */
 export function releaseWarnings(release: ReleaseConfig): string[] {
   const pinned = Object.keys(release.sha256).length > 0;

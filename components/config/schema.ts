@@ -122,6 +122,14 @@ export const pkiSchema = z.strictObject({
     whole("a whole number of hours", 0, 100 * YEARS).default(1440),
     "A preview warns of every certificate that has less than this left.",
   ),
+  rotate: described(
+    text(
+      "a name for a CA",
+      'up to 32 letters, digits, "-" and "." such as 2027-03',
+      /^[A-Za-z0-9][A-Za-z0-9.-]{0,31}$/,
+    ).optional(),
+    "Name of the CA, any that was not used before: a change starts a rotation to a new CA. See docs/certificates.md.",
+  ),
 });
 
 export const hostSchema = z.strictObject({

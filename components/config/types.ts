@@ -29,6 +29,8 @@ export interface PkiConfig {
   readonly renewalHours: number;
   /** Previews warn when less than this is left. */
   readonly warnHours: number;
+  /** Name of the CA after a rotation; a change of it starts one. */
+  readonly rotate?: string;
 }
 
 /** What the program may change on a host and what it asks of one. */

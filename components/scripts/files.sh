@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Step «files»: the leaf certificates and their keys. Everything arrives on standard input, nothing is printed.
-# Takes NODE PKI CLIENT_PEM CLIENT_KEY SERVER_PEM SERVER_KEY PEER_PEM PEER_KEY.
+# Takes NODE PKI ISSUER CLIENT_PEM CLIENT_KEY SERVER_PEM SERVER_KEY PEER_PEM PEER_KEY.
 # Names and directory are the article's. etcd reads leaves anew at every handshake, so nothing here restarts it; the CA bundle,
 # the environment and the unit are the member's step's, because they take effect at a restart only.
 
@@ -22,9 +22,11 @@ apply() {
   put 0644 root:root "$PKI/peer.pem" <<<"$PEER_PEM"
   runuser -u etcd -- test -r "$PKI/server-key.pem" ||
     fail "the etcd user cannot read $PKI/server-key.pem; let it pass through the directories above"
+  # Last: until then some leaf may still be of the CA before.
+  put 0644 root:root "$ISSUER_MARK" <<<"$ISSUER"
   local paths
   mapfile -t paths < <(leaf_files)
-  receipt files "$1" "$PKI" "${paths[@]}"
+  receipt files "$1" "$PKI" "${paths[@]}" "$ISSUER_MARK"
 }
 
 # Directories that do not exist yet are ours, to give a mode to and to remove later; those that exist stay as they are.
@@ -52,5 +54,6 @@ remove() {
     sort -ru "$STATE/made-directories" | while read -r path; do rmdir "$path" 2>/dev/null || true; done
     rm -f "$STATE/made-directories"
   fi
+  unput "$ISSUER_MARK"
   rm -f "$STATE/receipts/files"
 }

@@ -14,6 +14,10 @@ export UNIT=/etc/systemd/system/etcd.service
 export FORMED=$STATE/formed
 # initial-cluster settings of a first start; the unit reads it, its ExecStartPost removes it.
 export FIRST_START=$STATE/first-start.env
+# The CAs by name, one a line, that the running etcd certainly trusts, and the one that signed the leaves on this host: what the
+# program judges a CA rotation by.
+export TRUST_MARK=$STATE/trust
+export ISSUER_MARK=$STATE/issuer
 
 say() { printf '%s: %s\n' "$NODE" "$*" >&2; }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Step «member»: this host's etcd starts, joins, restarts when it must, and leaves.
-# Takes NODE ADDRESS VERSION PREDECESSORS PKI TOKEN SNAPSHOT CA_PEM ENVIRONMENT UNIT_TEXT; the neighbours are read from the host step's list,
+# Takes NODE ADDRESS VERSION PREDECESSORS PKI TOKEN SNAPSHOT TRUST (names of the CAs in CA_PEM) CA_PEM ENVIRONMENT UNIT_TEXT; the neighbours are read from the host step's list,
 # so that adding a node changes no input of the members that exist. The first word of the revision says what the program saw:
 # «new» no formed cluster on any host, «join» one, «unseen» that it did not look, «unsaved» that a change of the release is half done
 # and no host has a snapshot from before it.
@@ -21,8 +21,9 @@ apply() {
   else
     install_files
   fi
+  put 0644 root:root "$TRUST_MARK" <<<"$TRUST"
   clear_alarms
-  receipt member "$1" "$PKI/ca.pem" /etc/etcd.env "$UNIT" /usr/local/bin/etcd /usr/local/bin/etcdctl /usr/local/bin/etcdutl
+  receipt member "$1" "$TRUST_MARK" "$PKI/ca.pem" /etc/etcd.env "$UNIT" /usr/local/bin/etcd /usr/local/bin/etcdctl /usr/local/bin/etcdutl
 }
 
 # clear_alarms: a full database is read-only until it is compacted, defragmented and disarmed (etcd docs, «Maintenance»).
@@ -196,6 +197,7 @@ remove() {
   # After leave this data belongs to no member any more; without FORMED it never did.
   rm -rf "$DATA"
   rm -f "$FORMED" "$FIRST_START" "$STATE/running" "$STATE/abandon" "$VERSION_SNAPSHOT"
+  unput "$TRUST_MARK"
   rm -rf "$GOOD"
   unput "$PKI/ca.pem" /etc/etcd.env "$UNIT"
   rm -f "$STATE/receipts/member"

@@ -2,7 +2,7 @@
 # The read-only look at a host that every preview and up begins with. Prints lines of «word rest»:
 #   clock MILLISECONDS | finding TEXT | formed | empty | unit TEXT | version X.Y.Z | leader | member NAME PEER_URLS LEARNER HEALTHY |
 #   node NAME ADDRESS (as the last run listed them) | installed X.Y.Z | alarm TEXT | downgrade X.Y | snapshot FROM TO PATH |
-#   certificate FILE BASE64 | receipt STEP REVISION | drift STEP TEXT
+#   certificate FILE BASE64 | trust CA... | issuer CA | receipt STEP REVISION | drift STEP TEXT
 # Takes the host step's values, PKI and VERSION.
 
 probe() {
@@ -15,6 +15,8 @@ probe() {
   if snapshot=$(cat "$STATE/version-snapshot" 2>/dev/null) && [ -f "${snapshot##* }" ]; then echo "snapshot $snapshot"; fi
   if [ -e "$FORMED" ]; then sed -n "s|^$RELEASES/v\([0-9.]*\)/etcd\$|installed \1|p" < <(readlink /usr/local/bin/etcd); fi
   certificates
+  if [ -f "$TRUST_MARK" ]; then printf 'trust %s\n' "$(paste -sd ' ' "$TRUST_MARK")"; fi
+  if [ -f "$ISSUER_MARK" ]; then printf 'issuer %s\n' "$(cat "$ISSUER_MARK")"; fi
   unit_differences | sed 's/^/unit /'
   if [ -e "$FORMED" ] && systemctl --quiet is-active etcd.service; then member_differences; fi
   for step in host binaries files member; do

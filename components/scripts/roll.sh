@@ -13,6 +13,8 @@ fingerprint() {
 # install_files: what the next start of etcd will find. Nothing is restarted.
 install_files() {
   local name
+  # From here to the end of the step etcd may run with the CAs of before or with the new ones: it trusts what is in both.
+  if [ -f "$TRUST_MARK" ]; then { grep -xF -e "$TRUST" "$TRUST_MARK" || true; } | put 0644 root:root "$TRUST_MARK"; fi
   put 0644 root:root "$PKI/ca.pem" <<<"$CA_PEM"
   put 0644 root:root /etc/etcd.env <<<"$ENVIRONMENT"
   put 0644 root:root "$UNIT" <<<"$UNIT_TEXT"

@@ -1,6 +1,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { EtcdCluster } from "../../components/cluster";
 import type { ClusterConfig } from "../../components/config";
+import { FIRST, withoutRotation } from "../../components/rotation";
 import { unseen, type Verdict } from "../../components/survey";
 import { cluster } from "./fixtures";
 import { type Graph, record, reveal } from "./graph";
@@ -41,9 +42,14 @@ export function without(config: ClusterConfig, ...silent: string[]): ReadonlyMap
   );
 }
 
-export function graphOf(config: ClusterConfig, verdicts = settled(config), preview = false) {
+export function graphOf(
+  config: ClusterConfig,
+  verdicts = settled(config),
+  preview = false,
+  rotation = withoutRotation(FIRST),
+) {
   return record((opts: pulumi.ComponentResourceOptions) => {
-    new EtcdCluster("etcd", { config, verdicts }, opts);
+    new EtcdCluster("etcd", { config, verdicts, rotation }, opts);
   }, preview);
 }
 

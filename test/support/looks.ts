@@ -1,4 +1,5 @@
 import type { Look } from "../../components/probe";
+import { FIRST } from "../../components/rotation";
 import { type Expectation, judge, type StepName } from "../../components/survey";
 import { node } from "./fixtures";
 
@@ -58,6 +59,7 @@ export const EXPECTED: Expectation = {
   version: "3.6.16",
   warnHours: 720,
   renewalHours: 48,
+  authority: FIRST,
 };
 
 export const judged = (looks: Record<string, Look>, expected: Partial<Expectation> = {}) =>

@@ -90,8 +90,8 @@ describe("a lost node", () => {
       await surveyHosts(cluster([node(2, { lost: true })])),
       await surveyHosts({ ...config, drift: false }),
     ];
-    expect([...looked.keys()]).toEqual(["etcd02"]);
-    expect([...not.keys()].sort()).toEqual(["etcd01", "etcd02", "etcd03"]);
+    expect([...looked.verdicts.keys()]).toEqual(["etcd02"]);
+    expect([...not.verdicts.keys()].sort()).toEqual(["etcd01", "etcd02", "etcd03"]);
   });
 
   test("keeps its steps, which are held for good and never run, not even for the removal", async () => {
