@@ -19,45 +19,31 @@ const DAY = 24 * HOUR;
  * disk was put back to an old copy.
  */
 export function due(look: Look, step: StepName, now: Date, hours: Lifetimes): readonly string[] {
-  return endings(
-    certificates(look)
-      .filter(({ file }) => step === (file === "ca.pem" ? "member" : "files"))
-      .filter(({ end }) => left(end, now) <= hours.renewalHours * HOUR),
-    (end) => ending(end, now),
-  );
+  return certificates(look, now)
+    .filter(({ files }) => step === (files.includes("ca.pem") ? "member" : "files"))
+    .filter(({ left }) => left <= hours.renewalHours * HOUR)
+    .map(({ words }) => words);
 }
 
 /** In words, which certificates of a host are to end soon but are not due for renewal yet. */
 export function endingSoon(look: Look, now: Date, hours: Lifetimes): readonly string[] {
-  return endings(
-    certificates(look)
-      .filter(({ end }) => left(end, now) > hours.renewalHours * HOUR)
-      .filter(({ end }) => left(end, now) < hours.warnHours * HOUR),
-    (end) => `${ending(end, now)}, in ${duration(left(end, now))}`,
-  );
+  return certificates(look, now)
+    .filter(({ left }) => left > hours.renewalHours * HOUR && left < hours.warnHours * HOUR)
+    .map(({ words, left }) => `${words}, in ${duration(left)}`);
 }
 
-function certificates(look: Look): readonly HostCertificate[] {
-  return look.seen ? look.certificates : [];
-}
-
-/** One text for all certificates of which the same is to be said. */
-function endings(found: readonly HostCertificate[], say: (end: Date) => string): readonly string[] {
-  const files = new Map<string, string[]>();
-  for (const { file, end } of found) {
-    const words = say(end);
-    files.set(words, [...(files.get(words) ?? []), file]);
-  }
-  return [...files].map(([words, names]) => `${names.join(", ")} ${words}`);
-}
-
-function left(end: Date, now: Date): number {
-  return end.getTime() - now.getTime();
-}
-
-function ending(end: Date, now: Date): string {
-  const day = end.toISOString().slice(0, 16).replace("T", " ");
-  return `${left(end, now) > 0 ? "expires" : "expired"} on ${day} UTC`;
+/** The certificates of a host; leaves that end at the same time are spoken of together. */
+function certificates(look: Look, now: Date) {
+  const all = look.seen ? look.certificates : [];
+  const key = ({ file, end }: HostCertificate) => `${file === "ca.pem"} ${end.getTime()}`;
+  return [...new Set(all.map(key))].map((wanted) => {
+    const some = all.filter((certificate) => key(certificate) === wanted);
+    const files = [...new Set(some.map(({ file }) => file))];
+    const end = Math.min(...some.map((certificate) => certificate.end.getTime()));
+    const day = new Date(end).toISOString().slice(0, 16).replace("T", " ");
+    const verb = end <= now.getTime() ? "expired" : files.length === 1 ? "expires" : "expire";
+    return { files, left: end - now.getTime(), words: `${files.join(", ")} ${verb} on ${day} UTC` };
+  });
 }
 
 function duration(milliseconds: number): string {

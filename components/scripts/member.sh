@@ -177,7 +177,7 @@ trust_has_expired() {
     end=$(date -d "$end" +%s)
     if [ "$end" -gt "$last" ]; then last=$end; fi
   done < <(openssl crl2pkcs7 -nocrl -certfile "$GOOD/ca.pem" 2>/dev/null |
-    openssl pkcs7 -print_certs -text -noout 2>/dev/null | sed -n 's/^ *Not After *: //p')
+    openssl pkcs7 -print_certs -text -noout 2>/dev/null | sed -n 's/^ *Not After *: *\([A-Z].*\)/\1/p')
   [ "$last" -gt 0 ] && [ "$last" -le "$(date +%s)" ]
 }
 

@@ -53,6 +53,14 @@ describe("certificates", () => {
     });
   });
 
+  test("that end together are spoken of together, the CA apart", () => {
+    const certificates = ["ca.pem", "client.pem", "peer.pem"].map((file) => ending(file, 1));
+    expect(judged({ a: host(certificates) }).renewals).toEqual([
+      "a: client.pem, peer.pem expire on 2026-11-22 11:20 UTC",
+      "a: ca.pem expires on 2026-11-22 11:20 UTC",
+    ]);
+  });
+
   test("that are due on a host with drift are renewed by the same run", () => {
     const looks = { a: host([ending("peer.pem", 1)], { files: ["/etc/x removed"] }) };
     expect(judged(looks).verdicts.get("a")?.revisions.files).toBe(

@@ -8,6 +8,7 @@ const REVISION = "create, 2026-11-22T10:20:30Z";
 
 const FILES = {
   PKI,
+  ISSUER: "-",
   CLIENT_PEM: "certificate client",
   CLIENT_KEY: privateKey("client").trimEnd(),
   SERVER_PEM: "certificate server",
@@ -49,7 +50,7 @@ describe.skipIf(reason !== undefined)(`step files${reason ? ` (skipped: ${reason
     expect(host.sh(`head -n 1 ${state("receipts/files")}`)).toBe(`revision ${REVISION}`);
     const { stdout } = host.run("probe", ["differences", state("receipts/files")]);
     expect(stdout).toBe("");
-    expect(host.sh(`grep -c . ${state("receipts/files")}`)).toBe("8");
+    expect(host.sh(`grep -c . ${state("receipts/files")}`)).toBe("9");
     expect(host.sh(`cat ${state("receipts/files")}`)).not.toContain(CANARY);
   });
 
@@ -68,6 +69,16 @@ describe.skipIf(reason !== undefined)(`step files${reason ? ` (skipped: ${reason
     apply({ SERVER_PEM: "renewed" });
     expect(inodes().filter((line) => !before.includes(line))).toHaveLength(1);
     expect(host.sh(`cat ${PKI}/server.pem`)).toBe("renewed");
+  });
+
+  test("say whose certificates they are only when all of them are", () => {
+    apply();
+    expect(host.sh(`cat ${state("issuer")}`)).toBe("-");
+    const dying = "put() { case $3 in */peer.pem) exit 9 ;; esac; cat >/dev/null; }; apply x";
+    expect(host.run("files", ["eval", dying], { ...FILES, ISSUER: "2027" }).status).toBe(9);
+    expect(host.sh(`cat ${state("issuer")}`)).toBe("-");
+    expect(apply({ ISSUER: "2027" })).toEqual(good);
+    expect(host.sh(`cat ${state("issuer")}`)).toBe("2027");
   });
 
   test("repairs what was changed by hand", () => {

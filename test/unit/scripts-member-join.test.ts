@@ -10,6 +10,7 @@ const VALUES = {
   PREDECESSORS: "3.5.32\n3.6.0\n3.7.0",
   TOKEN: "etcd-cluster-0badcafe",
   SNAPSHOT: "yes",
+  TRUST: "-",
   CA_PEM: "certificate ca",
   ENVIRONMENT: "PEER_NAME=etcd04",
   UNIT_TEXT: "[Service]",

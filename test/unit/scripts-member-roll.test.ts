@@ -130,6 +130,67 @@ describe.skipIf(reason !== undefined)(`step member, running${reason ? ` (${reaso
     });
   });
 
+  describe("the mark of what etcd trusts", () => {
+    const BOTH = { TRUST: "-\n2027", CA_PEM: "certificate ca and another" };
+    const mark = () => host.sh(`cat ${STATE}/trust`).split("\n");
+
+    test("follows the CAs that it has loaded", () => {
+      expect(apply()).toMatchObject({ status: 0 });
+      expect(mark()).toEqual(["-"]);
+      expect(apply(BOTH)).toMatchObject({ status: 0 });
+      expect(mark()).toEqual(["-", "2027"]);
+      expect(apply({ TRUST: "2027", CA_PEM: "certificate another" })).toMatchObject({ status: 0 });
+      expect(mark()).toEqual(["2027"]);
+    });
+
+    test("holds in between what etcd trusts before and after", () => {
+      apply();
+      expect(run("keep_good; install_files; exit 9", BOTH).status).toBe(9);
+      expect(mark()).toEqual(["-"]);
+      apply(BOTH);
+      run("keep_good; install_files; exit 9", { TRUST: "2027", CA_PEM: "certificate another" });
+      expect(mark()).toEqual(["2027"]);
+      run("keep_good; install_files; exit 9", { TRUST: "-", CA_PEM: "certificate ca" });
+      expect(mark()).toEqual([""]);
+    });
+  });
+
+  describe("a CA that has expired", () => {
+    /** As openssl shows the CAs that the process has loaded. */
+    const ending = (...ends: string[]) =>
+      `openssl() { case $1 in pkcs7) printf '    Not After : %s\\n' ${ends.map((end) => `'${end}'`).join(" ")} ;; esac; };`;
+    const [PAST, FUTURE] = ["Nov 21 10:00:00 2020 GMT", "Nov 21 10:00:00 2099 GMT"];
+    const renew = (...ends: string[]) =>
+      run(`${ending(...ends)} apply "renew: ca.pem, now"`, { CA_PEM: "certificate ca, renewed" });
+
+    test("is replaced with a restart that asks nobody and waits for nobody", () => {
+      cluster.is({});
+      host.sh("rm /var/paper/on-start");
+      expect(renew(PAST, PAST)).toEqual({
+        status: 0,
+        stdout: "",
+        stderr: "etcd01: restarting etcd: the CA that it trusts has expired\n",
+      });
+      expect(systemd()).toBe("restart --no-block etcd.service");
+      expect(installed()).toContain("certificate ca, renewed");
+      expect(apply({ CA_PEM: "certificate ca, renewed" })).toMatchObject({ status: 0, stderr: "" });
+    });
+
+    test("is still known for the loaded one after a run that was killed before the restart", () => {
+      cluster.is({});
+      run("keep_good; install_files", { CA_PEM: "certificate ca, renewed" });
+      expect(renew(PAST).stderr).toContain("the CA that it trusts has expired");
+    });
+
+    test.each([[[PAST, FUTURE]], [[]]])("is not meant by %j: the others are asked", (ends) => {
+      cluster.is({});
+      expect(renew(...ends).stderr).toBe(
+        "etcd01: not restarted, because no quorum of the cluster answers; bring the other members back first\n",
+      );
+      expect(systemd()).toBe("");
+    });
+  });
+
   describe("a start that fails", () => {
     const broken = { UNIT_TEXT: "[Service] broken", CA_PEM: "new ca" };
     const GOOD = ["[Service]", "PEER_NAME=etcd01", "certificate ca", release("3.6.16")];

@@ -9,6 +9,7 @@ const VALUES = {
   PKI: "/etc/kubernetes/pki/etcd",
   TOKEN: "etcd-cluster-0badcafe",
   SNAPSHOT: "yes",
+  TRUST: "-",
   CA_PEM: "certificate ca",
   ENVIRONMENT: "PEER_NAME=etcd01",
   UNIT_TEXT: "[Service]",

@@ -4,14 +4,14 @@ import type { Result } from "../../support/lab";
 import { hosts, printed, type Stack, succeed } from "./stack";
 
 /**
- * Runs the command that follows until it has printed a line with the word so many times, and some seconds on. This shell is the
+ * Runs the command that follows until it has printed a line with one of the words so many times, and some seconds on. This shell is the
  * first process of a process namespace: with it engine, program, plugins and ssh end at once, as at a power cut.
  */
 const UNTIL = `word=$1 events=$2 delay=$3; shift 3
 if [ "$events" -gt 0 ]; then
   exec 3< <("$@")
   while read -r line <&3; do
-    case $line in *" $word ("*) events=$((events - 1)) ;; esac
+    if [[ $line =~  ($word) ( ]]; then events=$((events - 1)); fi
     if [ "$events" -eq 0 ]; then break; fi
   done
 else
@@ -22,7 +22,7 @@ if [ "$events" -eq 0 ]; then exit 99; fi`;
 
 export interface Moment {
   /** What the engine says of a resource that is through. */
-  readonly word: "created" | "updated";
+  readonly word: "created" | "updated" | "created|updated|replaced";
   /** Resources that are through before. */
   readonly events: number;
   /** Seconds that it goes on then. */

@@ -1,0 +1,185 @@
+/** Certificates that end, in real time, and CAs that are replaced while the cluster serves. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Lab } from "../support/lab";
+import { generator } from "../support/random";
+import { killedUp, type Moment } from "./support/interrupt";
+import { eventually, freshLab, on, onAll, printed, Stack, succeed } from "./support/stack";
+
+const lab = new Lab("test");
+const stack = new Stack(lab, "certificates");
+const PKI = "/etc/kubernetes/pki/etcd";
+const HOUR = 3_600_000;
+
+/** The tls stand-in's clock: certificates of so many hours that it makes end in so many seconds. */
+const endingIn = (seconds: number, hours: number) => ({
+  env: { LAB_NOW: new Date(Date.now() + seconds * 1000 - hours * HOUR).toISOString() },
+});
+
+const etcdctl = (pki: string) =>
+  `etcdctl --cacert ${pki}/ca.pem --cert ${pki}/client.pem --key ${pki}/client-key.pem`;
+const healthy = () => on(lab, "etcd01", `${etcdctl(PKI)} endpoint health --cluster`);
+const processes = () => onAll(lab, "systemctl show --property MainPID --value etcd.service");
+const leaves = (what: string) =>
+  onAll(
+    lab,
+    `for leaf in client server peer; do openssl x509 -in ${PKI}/$leaf.pem -noout ${what}; done`,
+  );
+/** On each host: the CAs that its process trusts, and the one that signed its certificates. */
+const marks = () => onAll(lab, "cd /var/lib/etcd-on-pulumi && echo $(cat trust) / $(cat issuer)");
+
+/** What a client outside of the cluster has: nobody renews it there. */
+const keepClient = () => on(lab, "etcd01", `mkdir -p /root/old && cp -a ${PKI}/c*.pem /root/old/`);
+const oldClient = (ca: string) =>
+  lab.exec("etcd01", `cp ${ca}/ca.pem /root/old/ && ${etcdctl("/root/old")} endpoint health`);
+
+beforeAll(async () => {
+  await freshLab(lab);
+  await stack.create({ pki: { caValidityHours: 87600, renewalHours: 500 } });
+  await succeed(stack.up(endingIn(600 * 3600, 43800)));
+});
+
+afterAll(async () => {
+  await lab.down(true);
+});
+
+test("certificates that end soon are warned of, and nothing is planned", async () => {
+  const preview = await succeed(stack.previewNothing());
+  for (const host of ["etcd01", "etcd02", "etcd03"]) {
+    expect(preview.stdout).toMatch(
+      new RegExp(`warning: ${host}: client.pem, server.pem, peer.pem expire on .* UTC, in 24 days`),
+    );
+  }
+});
+
+test("inside the window they are renewed with their keys, and nothing restarts", async () => {
+  await keepClient();
+  const before = { pids: await processes(), keys: await leaves("-pubkey") };
+  const serials = await leaves("-serial");
+  stack.configure({ pki: { caValidityHours: 87600, renewalHours: 720 } });
+  const preview = await succeed(stack.preview({ args: ["--diff"] }));
+  expect(preview.stdout).toMatch(
+    /etcd02: client\.pem, server\.pem, peer\.pem expire on .* UTC: to be renewed/,
+  );
+  expect(preview.stdout).toMatch(
+    /=> "bash -s -- apply 'renew: client\.pem, server\.pem, peer\.pem/,
+  );
+  expect(preview.stdout).toContain("+-7 to replace");
+
+  await succeed(stack.up());
+  const after = await leaves("-serial");
+  expect(after.join("\n").split("\n")).toHaveLength(9);
+  for (const serial of serials.join("\n").split("\n")) {
+    expect(after.join("\n")).not.toContain(serial);
+  }
+  expect({ pids: await processes(), keys: await leaves("-pubkey") }).toEqual(before);
+  // Of the same CA: good until it ends.
+  expect(await oldClient(PKI)).toMatchObject({ code: 0 });
+  await healthy();
+  await succeed(stack.previewNothing());
+});
+
+const rotateTo = (name: string) => {
+  stack.configure({ pki: { caValidityHours: 87600, rotate: name } });
+};
+
+describe("a CA rotation", () => {
+  const steps = [
+    { says: '"2027-03", 1 of 3', marks: "- 2027-03 / -", restarts: true, bundle: 2 },
+    { says: '"2027-03", 2 of 3', marks: "- 2027-03 / 2027-03", restarts: false, bundle: 2 },
+    { says: '"2027-03", 3 of 3', marks: "2027-03 / 2027-03", restarts: true, bundle: 1 },
+  ];
+
+  test.each(steps)("starts by one edit and takes three runs: $says", async (step) => {
+    await keepClient();
+    rotateTo("2027-03");
+    expect((await succeed(stack.preview())).stdout).toContain(step.says);
+    const before = await processes();
+    await succeed(stack.up());
+    const after = await processes();
+    for (const [index, pid] of after.entries()) {
+      expect(pid !== before[index]).toBe(step.restarts);
+    }
+    expect(await marks()).toEqual([step.marks, step.marks, step.marks]);
+    expect((await stack.outputs()).caCertificate.match(/BEGIN/g)).toHaveLength(step.bundle);
+    // The client that was made in the run before still gets in, with the bundle of that time.
+    expect(await oldClient("/root/old")).toMatchObject({ code: 0 });
+    await healthy();
+  });
+
+  test("is over then, and who has still the old client certificate stays outside", async () => {
+    await succeed(stack.previewNothing());
+    const state = await stack.exportState();
+    expect(state).toContain("::ca-2027-03-key");
+    expect(state).not.toContain("::ca-key");
+  });
+
+  // In the runs that trust both, sign anew and forget: 8, 17 and 6 resources say that they are done.
+  const random = generator(7);
+  const moments = [8, 17, 6].map(
+    (events): Moment => ({
+      word: "created|updated|replaced",
+      events: 1 + Math.floor(random() * (events - 1)),
+      delay: random() * 2,
+    }),
+  );
+
+  test("that is killed in each of its runs goes on with the next", async () => {
+    rotateTo("2028");
+    for (const moment of moments) {
+      await killedUp(stack, moment);
+      const seen = await marks();
+      const all = (word: string) => seen.every((line) => line.split(" / ")[0]?.includes(word));
+      const some = (word: string) => seen.some((line) => line.split(" / ")[1]?.includes(word));
+      // Nobody shows a certificate that another one cannot check.
+      expect(!some("2028") || all("2028"), seen.join("; ")).toBe(true);
+      expect(!some("2027-03") || all("2027-03"), seen.join("; ")).toBe(true);
+      await eventually("the members are healthy", async () => {
+        const { code } = await lab.exec("etcd01", `${etcdctl(PKI)} endpoint health --cluster`);
+        return code === 0;
+      });
+      await succeed(stack.up());
+    }
+    for (let runs = 0; runs < 3 && (await stack.previewNothing()).code !== 0; runs += 1) {
+      await succeed(stack.up());
+    }
+    await succeed(stack.previewNothing());
+    expect(await marks()).toEqual(["2028 / 2028", "2028 / 2028", "2028 / 2028"]);
+    await healthy();
+  });
+});
+
+describe("one up repairs a cluster", () => {
+  const expired = () =>
+    eventually("the certificates have expired", async () => {
+      const { code } = await lab.exec("etcd01", `openssl x509 -in ${PKI}/peer.pem -checkend 0`);
+      return code !== 0;
+    });
+  const short = { validityHours: 1, renewalHours: 0, warnHours: 0, rotate: "2028" };
+
+  test("whose certificates have all expired, and restarts nothing", async () => {
+    stack.configure({ pki: { caValidityHours: 87600, ...short } });
+    await succeed(stack.up(endingIn(30, 1)));
+    await expired();
+    const before = await processes();
+    expect((await lab.exec("etcd01", `${etcdctl(PKI)} endpoint health`)).code).not.toBe(0);
+    const preview = await succeed(stack.preview());
+    expect(printed(preview)).toMatch(/etcd01: client\.pem, server\.pem, peer\.pem expired on/);
+    await succeed(stack.up());
+    expect(await processes()).toEqual(before);
+    await healthy();
+    await succeed(stack.previewNothing());
+  });
+
+  test("whose CA has expired too, wherever etcd was started again since", async () => {
+    stack.configure({ pki: { caValidityHours: 1, ...short } });
+    await succeed(stack.up(endingIn(75, 1)));
+    await expired();
+    await on(lab, "etcd02", "systemctl restart --no-block etcd.service");
+    expect((await lab.exec("etcd01", `${etcdctl(PKI)} endpoint health`)).code).not.toBe(0);
+    const preview = await succeed(stack.preview());
+    expect(printed(preview)).toMatch(/etcd01: ca\.pem expired on/);
+    await succeed(stack.up());
+    await healthy();
+    await succeed(stack.previewNothing());
+  });
+});
