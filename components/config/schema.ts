@@ -193,7 +193,7 @@ export const schema = z.strictObject({
   ssh: described(sshSchema.prefault({}), "Map: how the nodes are reached."),
   pki: described(
     pkiSchema.prefault({}),
-    "Map: names, lengths of life and directory of the certificates.",
+    "Map: names, lengths of life and directory of the certificates, rotation of the CA.",
   ),
   host: described(
     hostSchema.prefault({}),

@@ -203,6 +203,18 @@ const ROWS: [raw: Raw, expected: string[]][] = [
       'etcd:pki.subject.locality: "" is not a name for a certificate; write 1 to 64 printable characters',
     ],
   ],
+  ...["", "a b", "-", "ca/2", "n".repeat(33)].map((rotate): [Raw, string[]] => [
+    { pki: { rotate } },
+    [
+      `etcd:pki.rotate: "${rotate}" is not a name for a CA; write up to 32 letters, digits, "-" and "." such as 2027-03`,
+    ],
+  ]),
+  [
+    { pki: { rotate: "2027-03" }, drift: false },
+    [
+      'etcd:pki.rotate: "2027-03" needs the look at the hosts, which "drift: false" turns off; leave "drift" out',
+    ],
+  ],
   [
     { pki: { validityHours: "5y" } },
     [
