@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { asMap, theGraph } from "../support/cluster-graph";
+import { FIRST } from "../../components/rotation";
+import { asMap, changed, graphOf, text, theGraph } from "../support/cluster-graph";
+import { cluster } from "../support/fixtures";
 import { type Graph, visible } from "../support/graph";
 
 describe("certificates", () => {
@@ -62,5 +64,71 @@ describe("certificates", () => {
     for (const { inputs } of keys) {
       expect(inputs).toMatchObject({ algorithm: "ECDSA", ecdsaCurve: "P256" });
     }
+  });
+
+  test("of every kind, the CA's own too, are renewed by the same hours", async () => {
+    const graph = await theGraph();
+    const early = graph.resources
+      .filter(({ name }) => name.endsWith("-certificate"))
+      .map(({ inputs }) => inputs.earlyRenewalHours);
+    expect(early).toEqual(Array(8).fill(720));
+  });
+});
+
+describe("while the CA is rotated", () => {
+  const graphWhile = (signer: string, beside: string[]) =>
+    graphOf(cluster(), undefined, false, { signer, beside });
+  // One after the other: the recording is the process's own.
+  const graphs = (async () => {
+    const before = await theGraph();
+    const learning = await graphWhile(FIRST, ["2027"]);
+    const signing = await graphWhile("2027", [FIRST]);
+    return { before, learning, signing, over: await graphWhile("2027", []) };
+  })();
+
+  test("there are two with names, keys and subjects of their own; after it one", async () => {
+    const authorities = (graph: Graph) =>
+      graph.resources
+        .map(({ name }) => name)
+        .filter((name) => /^ca-.*(key|certificate)$/.test(name));
+    const both = ["ca-2027-certificate", "ca-2027-key", "ca-certificate", "ca-key"];
+    expect(authorities((await graphs).before).sort()).toEqual(["ca-certificate", "ca-key"]);
+    expect(authorities((await graphs).learning).sort()).toEqual(both);
+    expect(authorities((await graphs).signing).sort()).toEqual(both);
+    expect(authorities((await graphs).over).sort()).toEqual(["ca-2027-certificate", "ca-2027-key"]);
+    const subject = (name: string) =>
+      graphs.then(({ learning }) => asMap(visible(learning.get(name).inputs)).subject);
+    expect(await subject("ca-2027-certificate")).toMatchObject({
+      commonName: "etcd",
+      serialNumber: "2027",
+    });
+    expect(await subject("ca-certificate")).not.toHaveProperty("serialNumber");
+  });
+
+  test("learning to trust changes the members' steps and what waits for them alone", async () => {
+    const names = ["etcd01", "etcd02", "etcd03"];
+    expect(changed((await graphs).before, (await graphs).learning).sort()).toEqual(
+      names.flatMap((name) => [`${name}-health`, `${name}-member`]),
+    );
+    const stdin = text((await graphs).learning.get("etcd01-member").inputs.stdin);
+    expect(stdin).toContain("TRUST='-\n2027'");
+  });
+
+  test("signing changes the certificates and the steps that install them alone", async () => {
+    const leaves = ["client", ...[1, 2, 3].flatMap((n) => [`etcd0${n}-server`, `etcd0${n}-peer`])];
+    expect(changed((await graphs).learning, (await graphs).signing).sort()).toEqual(
+      [
+        ...leaves.map((name) => `${name}-certificate`),
+        ...[1, 2, 3].map((n) => `etcd0${n}-files`),
+      ].sort(),
+    );
+    expect(text((await graphs).signing.get("etcd01-files").inputs.stdin)).toContain("ISSUER=2027");
+  });
+
+  test("forgetting changes the members' steps and what waits for them alone", async () => {
+    const names = ["etcd01", "etcd02", "etcd03"];
+    expect(changed((await graphs).signing, (await graphs).over).sort()).toEqual(
+      names.flatMap((name) => [`${name}-health`, `${name}-member`]),
+    );
   });
 });

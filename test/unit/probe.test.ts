@@ -109,6 +109,15 @@ describe("what the probe prints", () => {
     });
   });
 
+  test("of a CA rotation are the CAs that are trusted and the one that signed", () => {
+    expect(readLines("trust - 2027-03", "issuer 2027-03")).toMatchObject({
+      trusts: ["-", "2027-03"],
+      issuer: "2027-03",
+    });
+    expect(readLines("trust ").trusts).toEqual([]);
+    expect(readLines("formed")).not.toHaveProperty("trusts");
+  });
+
   test("of certificates is read as far as they are some", () => {
     const directory = mkdtempSync(join(tmpdir(), "etcd-probe-"));
     onTestFinished(() => rmSync(directory, { recursive: true }));
