@@ -2,6 +2,7 @@ import { z } from "zod";
 import { unwrap } from "../components/config/check";
 import { schema } from "../components/config/schema";
 import { FLAGS, refusal } from "../components/etcd-flags";
+import { table } from "./table";
 
 /** One key of the configuration as the documentation and Pulumi.yaml show it. */
 export interface Key {
@@ -57,10 +58,6 @@ function typeOf(part: z.core.$ZodType): string {
   return inner === part ? "string" : typeOf(inner);
 }
 
-function cell(text: string): string {
-  return text.replaceAll("|", "\\|").replaceAll("\n", " ");
-}
-
 function defaultCell(key: Key): string {
   if (key.required) {
     return "required";
@@ -71,27 +68,10 @@ function defaultCell(key: Key): string {
   return `\`${JSON.stringify(key.default)}\``;
 }
 
-/** A Markdown table with its columns padded, which is how the formatter leaves it. */
-export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = head.map((title, column) =>
-    Math.max(...[head, ...rows].map((row) => [...(row[column] ?? "")].length), title.length),
-  );
-  const line = (cells: readonly string[], fill: string): string =>
-    `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0, fill)).join(" | ")} |`;
-  return [
-    line(head, " "),
-    line(
-      head.map(() => ""),
-      "-",
-    ),
-    ...rows.map((row) => line(row, " ")),
-  ].join("\n");
-}
-
 function keyTable(keys: readonly Key[]): string {
   return table(
     ["Key", "Type", "Default", "Meaning"],
-    keys.map((key) => [`\`${key.name}\``, key.type, defaultCell(key), key.description].map(cell)),
+    keys.map((key) => [`\`${key.name}\``, key.type, defaultCell(key), key.description]),
   );
 }
 

@@ -1,6 +1,6 @@
 import { CONDITIONS, MOVES, rollProblem } from "../components/version-rules";
 import { formatVersion, MINORS, type Version } from "../components/versions";
-import { table } from "./configuration";
+import { table } from "./table";
 
 const BEGIN = "<!-- generated: npm run docs -->";
 const END = "<!-- end -->";

@@ -116,6 +116,43 @@ retry() {
   printf '%s\n' "$output"
 }
 
+# process_of PID: what a running etcd was told, one a line: its flags, and what it takes from its environment beside them.
+# What etcd reads on a first start alone is no part of it.
+process_of() {
+  local word
+  while IFS= read -r -d '' word; do printf '%s\n' "$word"; done <"/proc/$1/cmdline"
+  while IFS= read -r -d '' word; do
+    case $word in
+      ETCD_INITIAL_*) ;;
+      ETCD_* | GO*) printf '%s\n' "$word" ;;
+    esac
+  done <"/proc/$1/environ"
+}
+
+# process_differences PID BINARY: in which words the running etcd differs from the one that the last start by this program made
+# ready: somebody started it with other files since. Its binary is BINARY, or that of a release that was installed anew since.
+process_differences() {
+  local word release
+  local -A told=() given=()
+  [ -e "$PROCESS" ] && [ -e "/proc/$1/exe" ] || return 0
+  while IFS= read -r word; do told["$word"]=yes; done <"$PROCESS"
+  while IFS= read -r word; do given["$word"]=yes; done < <(process_of "$1" 2>/dev/null)
+  # It ended just now, which shows elsewhere.
+  [ "${#given[@]}" -gt 0 ] || return 0
+  for word in "${!given[@]}"; do [ -n "${told[$word]-}" ] || echo "etcd runs with $word"; done
+  for word in "${!told[@]}"; do [ -n "${given[$word]-}" ] || echo "etcd runs without $word"; done
+  if [ ! "/proc/$1/exe" -ef "$2" ]; then
+    release=$(dirname "$(readlink "/proc/$1/exe")")
+    case $release in
+      "$RELEASES"/v*) ;;
+      *) echo "etcd runs from $release"; return ;;
+    esac
+    if [ -e "$release/manifest" ] && ! grep -qs " $(stat -L -c 'size-%s-changed-%Y' "/proc/$1/exe") " "$release/manifest"; then
+      echo "etcd runs from a binary that was replaced"
+    fi
+  fi
+}
+
 unit_property() { systemctl show --property "$1" --value etcd.service; }
 
 # wait_until_ready SECONDS: Type=notify turns the unit active when the member has a quorum and serves clients.

@@ -3,9 +3,6 @@
 # Takes NODES FIREWALL CLIENT_NETWORKS MANAGE_HOSTS.
 
 FIREWALL_RULES=/etc/etcd-firewall.nft
-FIREWALL_UNIT=/etc/systemd/system/etcd-firewall.service
-# The same rule for etcd's own unit. A drop-in, because systemd applies it to a running unit on daemon-reload.
-FIREWALL_DROP_IN=/etc/systemd/system/etcd.service.d/addresses.conf
 
 # 2380 for members only, 2379 for members and the configured client networks; everything else is none of our business.
 # firewall [ADDRESSES]: ADDRESSES, one a line, are let in like members.

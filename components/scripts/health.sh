@@ -32,6 +32,7 @@ apply() {
   one Version version
   if [ "$(field Version)" != "$VERSION" ]; then fail "runs etcd $(field Version), expected $VERSION"; fi
   version_settled
+  keep_process
   printf 'cluster %x\nversion %s\n' "$(field ClusterID)" "$VERSION"
   awk '{ print "peer", $1, $2, $3 }' <<<"$list" | sort
 }
@@ -42,6 +43,13 @@ version_settled() {
   if [ "$(minor "$VERSION")" != 3.5 ] && downgrading && in_the_chair; then cancel_downgrade; fi
   settle "$(minor "$VERSION")"
   rm -f "$VERSION_SNAPSHOT"
+}
+
+# keep_process: what this host's etcd was told, once it has proved itself; a start by somebody else does not count.
+keep_process() {
+  local pid
+  pid=$(unit_property MainPID)
+  if [ ! -e "$PROCESS" ] && [ -e "/proc/$pid/exe" ]; then process_of "$pid" | put 0600 root:root "$PROCESS"; fi
 }
 
 configured_addresses() { awk 'NF == 2 { print $2 }' <<<"$NODES"; }

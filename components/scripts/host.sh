@@ -31,16 +31,18 @@ upgrade() {
   apt-get -qq -y -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold dist-upgrade >&2
 }
 
-# A user that somebody deleted comes back with its old number, which the data and a running etcd still have.
+# A user that somebody deleted comes back with its old numbers, which the data and a running etcd still have.
 user() {
-  local id
+  local id="" group=""
   if ! getent passwd etcd >/dev/null; then
-    id=$(cat "$STATE/made-user" 2>/dev/null || true)
+    if [ -e "$STATE/made-user" ]; then read -r id group <"$STATE/made-user" || true; fi
     # Written first: a user made just before a power cut is known as ours all the same.
-    printf '%s\n' "$id" >"$STATE/made-user"
-    if ! getent group etcd >/dev/null; then groupadd --system ${id:+--gid "$id"} etcd; fi
+    printf '%s\n' "$id $group" >"$STATE/made-user"
+    if ! getent group etcd >/dev/null; then groupadd --system ${group:+--gid "$group"} etcd; fi
     useradd --system --gid etcd ${id:+--uid "$id"} --home-dir "$DATA" --no-create-home --shell /usr/sbin/nologin etcd
-    id -u etcd >"$STATE/made-user"
+    printf '%s\n' "$(id -u etcd) $(id -g etcd)" >"$STATE/made-user"
+  elif [ -e "$STATE/made-user" ] && [ "$(getent passwd etcd | cut -d : -f 6,7)" != "$DATA:/usr/sbin/nologin" ]; then
+    usermod --home "$DATA" --shell /usr/sbin/nologin etcd
   fi
 }
 

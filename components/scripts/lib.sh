@@ -10,8 +10,13 @@ export STATE=/var/lib/etcd-on-pulumi
 export DATA=/var/lib/etcd
 export RELEASES=/opt/etcd-on-pulumi
 export UNIT=/etc/systemd/system/etcd.service
+export FIREWALL_UNIT=/etc/systemd/system/etcd-firewall.service
+# The packet filter's rule for etcd's own unit. A drop-in, because systemd applies it to a running unit on daemon-reload.
+export FIREWALL_DROP_IN=/etc/systemd/system/etcd.service.d/addresses.conf
 # Exists from the moment this host's member was ready in a cluster for the first time (the unit's ExecStartPost makes it).
 export FORMED=$STATE/formed
+# What the running etcd was told, kept by the gate when a start by this program came out well (cluster.sh, process_of).
+export PROCESS=$STATE/process
 # initial-cluster settings of a first start; the unit reads it, its ExecStartPost removes it.
 export FIRST_START=$STATE/first-start.env
 # The CAs by name, one a line, that the running etcd certainly trusts, and the one that signed the leaves on this host: what the

@@ -14,7 +14,7 @@ apply() {
     first_start "$1"
   elif [ "$(unit_property ActiveState)" != active ]; then
     start_again "$1"
-  elif [ "$(cat "$STATE/running" 2>/dev/null || true)" != "$(fingerprint)" ]; then
+  elif loaded_else; then
     # An alarm counts as sick, and nothing restarts beside a sick member.
     clear_alarms
     if trust_has_expired; then revive; else restart "$1"; fi
@@ -23,7 +23,7 @@ apply() {
   fi
   put 0644 root:root "$TRUST_MARK" <<<"$TRUST"
   clear_alarms
-  receipt member "$1" "$TRUST_MARK" "$PKI/ca.pem" /etc/etcd.env "$UNIT" /usr/local/bin/etcd /usr/local/bin/etcdctl /usr/local/bin/etcdutl
+  receipt member "$1" "$DATA" "$TRUST_MARK" "$PKI/ca.pem" /etc/etcd.env "$UNIT" /usr/local/bin/etcd /usr/local/bin/etcdctl /usr/local/bin/etcdutl
 }
 
 # clear_alarms: a full database is read-only until it is compacted, defragmented and disarmed (etcd docs, «Maintenance»).
@@ -160,7 +160,8 @@ start_again() {
     return
   fi
   install_files
-  systemctl start --no-block etcd.service
+  # One that hangs in its start with other files would never see the right ones.
+  if loaded_else; then systemctl restart --no-block etcd.service; else systemctl start --no-block etcd.service; fi
   started
   # A member that was ready before needs no more than a quorum; one that never was waits for its neighbours' first start. Without
   # a quorum it waits for nobody: others may be started, or get new certificates, by their own steps after this one.
@@ -196,7 +197,7 @@ remove() {
   systemctl reset-failed etcd.service 2>/dev/null || true
   # After leave this data belongs to no member any more; without FORMED it never did.
   rm -rf "$DATA"
-  rm -f "$FORMED" "$FIRST_START" "$STATE/running" "$STATE/abandon" "$VERSION_SNAPSHOT"
+  rm -f "$FORMED" "$FIRST_START" "$STATE/running" "$PROCESS" "$STATE/abandon" "$VERSION_SNAPSHOT"
   unput "$TRUST_MARK"
   rm -rf "$GOOD"
   unput "$PKI/ca.pem" /etc/etcd.env "$UNIT"

@@ -6,7 +6,8 @@
 # Takes the host step's values, PKI and VERSION.
 
 probe() {
-  local step revision line snapshot
+  local step revision line snapshot active=inactive
+  local -a firewall_drift=()
   printf 'clock %s\n' "$(date +%s%3N)"
   preflight_findings | sed 's/^/finding /'
   if [ -e "$FORMED" ]; then echo formed; fi
@@ -17,8 +18,8 @@ probe() {
   certificates
   if [ -f "$TRUST_MARK" ]; then printf 'trust %s\n' "$(paste -sd ' ' "$TRUST_MARK")"; fi
   if [ -f "$ISSUER_MARK" ]; then printf 'issuer %s\n' "$(cat "$ISSUER_MARK")"; fi
-  unit_differences | sed 's/^/unit /'
-  if [ -e "$FORMED" ] && systemctl --quiet is-active etcd.service; then member_differences; fi
+  unit_differences
+  if [ -e "$FORMED" ] && [ "$active" = active ]; then member_differences; fi
   for step in host binaries files member; do
     [ -f "$STATE/receipts/$step" ] || continue
     revision=$(sed -n '1s/^revision //p' "$STATE/receipts/$step")
@@ -26,25 +27,46 @@ probe() {
     while read -r line; do
       printf 'drift %s %s\n' "$step" "$line"
     done < <(differences "$STATE/receipts/$step")
+    if [ "$step" = host ] && [ "${#firewall_drift[@]}" -gt 0 ]; then printf 'drift host %s\n' "${firewall_drift[@]}"; fi
   done
 }
 
-# unit_differences: what keeps systemd from running etcd as the files say, in words, one a line.
+# unit_differences: what keeps systemd from running etcd as the files say, and what the running etcd does not have from them, in
+# words, one a line. Leaves etcd's state in «active», and in «firewall_drift» the same about the packet filter's unit, for which
+# the host step answers.
 unit_differences() {
-  local name value active=inactive enabled path overrides=""
+  local name value path pid=0 overrides="" index=0
+  local -a units=(etcd.service) states=() enabled=()
+  if [ -f "$STATE/receipts/host" ] && [[ $(<"$STATE/receipts/host") == *" $FIREWALL_UNIT"* ]]; then units+=(etcd-firewall.service); fi
+  # A paragraph for each unit, its properties in an order of systemd's own.
   while IFS="=" read -r name value; do
-    case $name in
-      ActiveState) active=$value ;;
-      DropInPaths) overrides=$value ;;
+    case $index$name in
+      ?ActiveState) states[index]=$value ;;
+      0DropInPaths) overrides=$value ;;
+      0MainPID) pid=$value ;;
+      ?) index=$((index + 1)) ;;
     esac
-  done < <(systemctl show --property ActiveState,DropInPaths etcd.service 2>/dev/null)
-  # Asked of the files, not of systemd's memory.
-  enabled=$(systemctl is-enabled etcd.service 2>/dev/null || true)
-  if [ "$active" != active ]; then echo "etcd.service is $active"; fi
-  if [ "$enabled" != enabled ]; then echo "etcd.service is ${enabled:-missing}"; fi
+  done < <(systemctl show --property ActiveState,DropInPaths,MainPID "${units[@]}" 2>/dev/null)
+  # Asked of the files, not of systemd's memory: a line for each, but none from the first on that has no file.
+  mapfile -t enabled < <(systemctl is-enabled "${units[@]}" 2>/dev/null)
+  if [ "${#enabled[@]}" -lt "${#units[@]}" ]; then
+    for index in "${!units[@]}"; do enabled[index]=$(systemctl is-enabled "${units[index]}" 2>/dev/null || true); done
+  fi
+  active=${states[0]:-inactive}
+  unit_words "${units[0]}" "$active" "${enabled[0]}" unit
   for path in $overrides; do
-    [ "$path" = /etc/systemd/system/etcd.service.d/addresses.conf ] || echo "etcd.service is overridden by $path"
+    [ "$path" = "$FIREWALL_DROP_IN" ] || echo "unit etcd.service is overridden by $path"
   done
+  while read -r value; do echo "unit $value"; done < <(process_differences "$pid" /usr/local/bin/etcd)
+  if [ "${#units[@]}" -gt 1 ]; then
+    mapfile -t firewall_drift < <(unit_words "${units[1]}" "${states[1]:-inactive}" "${enabled[1]}")
+  fi
+}
+
+# unit_words UNIT ACTIVE ENABLED [PREFIX]: a unit is to run now and after the next start of the host.
+unit_words() {
+  if [ "$2" != active ]; then echo "${4:+$4 }$1 is $2"; fi
+  if [ "$3" != enabled ]; then echo "${4:+$4 }$1 is ${3:-missing}"; fi
 }
 
 # member_differences: what the running member says of itself; «leader» when it leads.

@@ -5,6 +5,13 @@
 # The files of the last start that succeeded, to go back to.
 GOOD=$STATE/good
 
+# loaded_else: the running etcd has loaded something else than what is configured, be it that this program started it with
+# other files or that somebody else did.
+loaded_else() {
+  [ "$(cat "$STATE/running" 2>/dev/null || true)" != "$(fingerprint)" ] ||
+    [ -n "$(process_differences "$(unit_property MainPID)" "$RELEASES/v$VERSION/etcd")" ]
+}
+
 # What a running etcd has loaded and cannot reload: a difference means a restart. Leaves are not part of it.
 fingerprint() {
   printf '%s\n' "$UNIT_TEXT" "$ENVIRONMENT" "$CA_PEM" "$VERSION" | sha256sum | cut -d ' ' -f 1
@@ -23,6 +30,9 @@ install_files() {
       point "$RELEASES/v$VERSION/$name" "/usr/local/bin/$name"
     fi
   done
+  # systemd makes it at a start; here it is put right while etcd runs.
+  install -d -m 0700 "$DATA"
+  chown -R etcd:etcd "$DATA"
   # Also what was left half done by a run that was killed: systemd knows whether it has read the unit.
   systemctl --quiet --no-reload enable etcd.service
   reload_units etcd.service
@@ -63,26 +73,43 @@ remove_overrides() {
   local path
   for path in $(unit_property DropInPaths); do
     case $path in
-      /etc/systemd/system/etcd.service.d/addresses.conf) ;;
+      "$FIREWALL_DROP_IN") ;;
       /etc/systemd/system/etcd.service.d/* | /run/systemd/system/etcd.service.d/* | /etc/systemd/system.control/etcd.service.d/* | /run/systemd/system.control/etcd.service.d/*)
         say "removing $path, which overrides the unit"
-        rm -f "$path"
         # What it set may be part of the running process: the fingerprint no longer says what that one has loaded.
-        rm -f "$STATE/running"
+        if was_loaded "$path"; then rm -f "$STATE/running"; fi
+        rm -f "$path"
         ;;
       *) fail "$path overrides the unit for more than etcd; move it away" ;;
     esac
   done
 }
 
+# was_loaded DROP_IN: a process that is older than the file has not read it. What «systemctl set-property» writes are limits of
+# the control group, which a reload takes back.
+was_loaded() {
+  local since
+  case $1 in */system.control/*) return 1 ;; esac
+  since=$(unit_property ExecMainStartTimestamp)
+  if [ -z "$since" ] || ! since=$(date -d "$since" +%s); then return 0; fi
+  [ "$(stat -c %Z "$1")" -le "$since" ]
+}
+
 # started: what the process has loaded.
-started() { fingerprint | put 0644 root:root "$STATE/running"; }
+started() {
+  fingerprint | put 0644 root:root "$STATE/running"
+  rm -f "$PROCESS"
+}
 
 # reasons FROM: why the member restarts, in words: how what it is given differs from what it has loaded (keep_good's copies).
 reasons() {
   local words=()
   if [ "$1" != "$VERSION" ]; then words+=("version $1 to $VERSION"); fi
-  if [ ! -d "$GOOD" ]; then
+  # Somebody else started it.
+  mapfile -t -O "${#words[@]}" words < <(process_differences "$(unit_property MainPID)" "$RELEASES/v$1/etcd")
+  if [ "$(cat "$STATE/running" 2>/dev/null || true)" = "$(fingerprint)" ]; then
+    :
+  elif [ ! -d "$GOOD" ]; then
     words+=("what it has loaded is not known")
   else
     mapfile -t -O "${#words[@]}" words < <(settings_changed "$(cat "$GOOD/etcd.service")" "$UNIT_TEXT")

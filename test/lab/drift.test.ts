@@ -1,86 +1,11 @@
 /** What is changed by hand on a host is seen in a preview, and one up takes it back. */
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Lab } from "../support/lab";
-import { freshLab, hosts, on, resources, Stack, succeed } from "./support/stack";
+import { DRIFT_CASES, roundsOf } from "./support/drift-cases";
+import { freshLab, hosts, on, onAll, printed, resources, Stack, succeed } from "./support/stack";
 
 const lab = new Lab("test");
 const stack = new Stack(lab, "drift");
-const PKI = "/etc/kubernetes/pki/etcd";
-
-interface Case {
-  readonly change: string;
-  /** In the diff of the preview, before anything that follows from it. */
-  readonly words: string;
-  /** Prints what the change was about, the same before and after. */
-  readonly look: string;
-  /** etcd has to be started again. */
-  readonly restarts?: true;
-}
-
-const CASES: readonly Case[] = [
-  {
-    change: "echo EXTRA=1 >>/etc/etcd.env",
-    words: "/etc/etcd.env changed",
-    look: "cat /etc/etcd.env",
-  },
-  {
-    change: "chmod 0600 /etc/systemd/system/etcd.service",
-    words: "/etc/systemd/system/etcd.service has mode 600, not 644",
-    look: "stat -c %a /etc/systemd/system/etcd.service",
-  },
-  {
-    change: `rm ${PKI}/ca.pem`,
-    words: `${PKI}/ca.pem removed`,
-    look: `sha256sum ${PKI}/ca.pem`,
-  },
-  {
-    change: `chown root:root ${PKI}/server-key.pem`,
-    words: `${PKI}/server-key.pem is owned by root:root, not etcd:etcd`,
-    look: `stat -c %U:%G ${PKI}/server-key.pem`,
-  },
-  {
-    change: "systemctl stop etcd.service",
-    words: "etcd.service is inactive",
-    look: "systemctl is-active etcd.service",
-    restarts: true,
-  },
-  {
-    change: "systemctl --quiet disable etcd.service",
-    words: "etcd.service is disabled",
-    look: "systemctl is-enabled etcd.service",
-  },
-  {
-    change: "sed -i '/drop/d' /etc/etcd-firewall.nft",
-    words: "/etc/etcd-firewall.nft changed",
-    look: "cat /etc/etcd-firewall.nft",
-  },
-  {
-    change: "nft delete table inet etcd",
-    words: "firewall table inet etcd removed",
-    look: "nft list ruleset",
-  },
-  {
-    change: "nft flush chain inet etcd input",
-    words: "firewall table inet etcd changed",
-    look: "nft list ruleset",
-  },
-  {
-    change: "ln -sfn /bin/true /usr/local/bin/etcdctl",
-    words: "/usr/local/bin/etcdctl points to /bin/true, not /opt/etcd-on-pulumi/v3.6.16/etcdctl",
-    look: "readlink /usr/local/bin/etcdctl",
-  },
-  {
-    change: "sed -i '/^192.168.1.85/d' /etc/hosts",
-    words: "block in /etc/hosts changed",
-    look: "cat /etc/hosts",
-  },
-  {
-    change: "cd /opt/etcd-on-pulumi/v3.6.16 && cp /bin/true new && mv new etcdutl",
-    words: "/opt/etcd-on-pulumi/v3.6.16/etcdutl changed",
-    look: "sha256sum /opt/etcd-on-pulumi/v3.6.16/etcdutl",
-  },
-];
-
 const PID = "systemctl show --property MainPID --value etcd.service";
 
 beforeAll(async () => {
@@ -93,41 +18,92 @@ afterAll(async () => {
   await lab.down(true);
 });
 
-// One case on each host at a time, so that none can be repaired in another's shadow.
-const rounds = Array.from({ length: Math.ceil(CASES.length / hosts.length) }, (_, round) =>
-  hosts.flatMap((host, index): (Case & { readonly host: string })[] => {
-    const found = CASES[round * hosts.length + index];
-    return found === undefined ? [] : [{ host, ...found }];
-  }),
-);
+const rounds = roundsOf(DRIFT_CASES, hosts).map((round) => ({
+  cases: [...round].flatMap(([host, cases]) => cases.map((drift) => ({ host, ...drift }))),
+}));
 
-test.each(rounds.map((round) => ({ round, name: round.map(({ words }) => words).join(" | ") })))(
-  "$name",
-  async ({ round }) => {
-    const before = await Promise.all(
-      round.map(async ({ host, look, change }) => {
-        const [right, pid] = [await on(lab, host, look), await on(lab, host, PID)];
-        await on(lab, host, change);
-        // Some commands fail to print at all when the thing they look at is gone.
-        expect((await lab.exec(host, look)).stdout.trimEnd()).not.toBe(right);
-        return { right, pid };
-      }),
-    );
+test.each(
+  rounds.map(({ cases }) => ({
+    cases,
+    name: cases.map(({ host, what }) => `${host}: ${what}`).join("; "),
+  })),
+)("$name", async ({ cases }) => {
+  const before = new Map<string, string>();
+  for (const { what, host, look } of cases) {
+    before.set(what, await on(lab, host, look));
+  }
+  for (const { host, change } of cases) {
+    await on(lab, host, change);
+  }
+  for (const { what, host, look } of cases) {
+    // Some commands fail to print at all when the thing they look at is gone.
+    expect((await lab.exec(host, look)).stdout.trimEnd(), what).not.toBe(before.get(what));
+  }
+  const pids = new Map(
+    await Promise.all(
+      hosts.map(async (host): Promise<[string, string]> => [host, await on(lab, host, PID)]),
+    ),
+  );
 
-    const preview = await succeed(stack.preview({ args: ["--diff"] }));
-    expect(preview.stdout).toMatch(/^ {4}~ \d+ to update$/m);
-    const repairs = [...preview.stdout.matchAll(/=> "bash -s -- apply 'repair: (.*), \S+'"/g)];
-    for (const { host, words } of round) {
-      expect(repairs.map(([, text = ""]) => text.split("; ")[0])).toContain(words);
-      expect(preview.stdout).toContain(`${host}: ${words}: to be repaired`);
-    }
+  const preview = await succeed(stack.preview({ args: ["--diff"] }));
+  for (const { host, words, step } of cases) {
+    expect(preview.stdout).toContain(`${host}: ${words}`);
+    const [, diff = ""] = preview.stdout.split(`::${host}-${step}]`);
+    const [, reason = ""] = /=> "bash -s -- apply 'repair: (.*), \S+'"/.exec(diff) ?? [];
+    expect(reason.split("; ")).toContainEqual(expect.stringContaining(words));
+  }
 
-    expect(resources(await succeed(stack.up())).updated).toBeGreaterThan(0);
-    for (const [index, { host, look, restarts }] of round.entries()) {
-      expect(await on(lab, host, look)).toBe(before[index]?.right);
-      const unchanged = (await on(lab, host, PID)) === before[index]?.pid;
-      expect(unchanged, `${host} was not restarted`).toBe(restarts !== true);
+  expect(resources(await succeed(stack.up())).updated).toBeGreaterThan(0);
+  for (const { what, host, look } of cases) {
+    expect(await on(lab, host, look), what).toBe(before.get(what));
+  }
+  for (const host of hosts) {
+    const restarts = cases.some((drift) => drift.host === host && drift.restarts !== undefined);
+    const restarted = (await on(lab, host, PID)) !== pids.get(host);
+    expect(restarted, `${host} was restarted`).toBe(restarts);
+  }
+  await succeed(stack.previewNothing());
+});
+
+describe("the look", () => {
+  const logins = async () =>
+    (await onAll(lab, "journalctl -t sshd -o cat | grep -c '^Accepted' || true")).map(Number);
+
+  test("logs in once on each host", async () => {
+    const before = await logins();
+    await succeed(stack.previewNothing());
+    expect(await logins()).toEqual(before.map((count) => count + 1));
+  });
+
+  test("is not taken when the configuration says so", async () => {
+    await on(lab, "etcd01", "echo EXTRA=1 >>/etc/etcd.env");
+    const before = await logins();
+    stack.configure({ drift: false });
+    await succeed(stack.previewNothing());
+    expect(await logins()).toEqual(before);
+    stack.configure({});
+  });
+
+  test("at a host that hangs takes seconds; it is named, and the others are repaired", async () => {
+    const signal = (name: string) =>
+      on(lab, "etcd03", `systemctl kill --kill-whom=main --signal=${name} ssh.service`);
+    const begin = Date.now();
+    expect((await succeed(stack.preview())).stdout).toContain("etcd01: /etc/etcd.env changed");
+    const usual = Date.now() - begin;
+    await signal("STOP");
+    try {
+      const again = Date.now();
+      const preview = await succeed(stack.preview());
+      expect(Date.now() - again).toBeLessThan(usual + 15_000);
+      for (const result of [preview, await succeed(stack.up())]) {
+        expect(printed(result)).toContain(
+          "etcd03: cannot be reached, so nothing on it could be checked: no SSH session as root@192.168.1.85:22",
+        );
+      }
+      expect(await on(lab, "etcd01", "grep -c EXTRA /etc/etcd.env || true")).toBe("0");
+    } finally {
+      await signal("CONT");
     }
     await succeed(stack.previewNothing());
-  },
-);
+  });
+});

@@ -40,7 +40,8 @@ END
       ln -sfn /bin/true /opt/etcd-on-pulumi/v$version/etcdutl
     done
     printf 'etcd01 192.168.1.83\\netcd02 192.168.1.84\\netcd03 192.168.1.85\\n' >${STATE}/nodes
-    touch ${STATE}/formed`);
+    touch ${STATE}/formed
+    getent passwd etcd >/dev/null || useradd --system --user-group etcd`);
   const made = cluster.run("member", "install_files; started", values);
   if (made.status !== 0 || made.stderr !== "") {
     throw new Error(`no running member on paper: ${made.stderr}`);

@@ -6,6 +6,7 @@ import { ConfigError, loadConfig } from "../../components/config";
 import { schema } from "../../components/config/schema";
 import { DEFAULT_VERSION } from "../../components/versions";
 import { keysOf, renderConfiguration } from "../../docs/configuration";
+import { renderDrift } from "../../docs/drift";
 import { renderVersions } from "../../docs/versions";
 import { failure, hostKey, mistakes, NODES, privateKey, read, usual } from "./support/config";
 
@@ -263,5 +264,9 @@ describe("what is written about the configuration", () => {
     const page = readFileSync("docs/versions.md", "utf8");
     expect(page).toContain("| 3.5.32 or later");
     expect(renderVersions(page)).toBe(page);
+  });
+
+  test("docs/drift.md is up to date (npm run docs)", () => {
+    expect(readFileSync("docs/drift.md", "utf8")).toBe(renderDrift());
   });
 });

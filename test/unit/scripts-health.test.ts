@@ -60,6 +60,14 @@ describe.skipIf(reason !== undefined)(`step health${reason ? ` (${reason})` : ""
     expect(cluster.changes()).toEqual([]);
   });
 
+  test("keeps what etcd was told when it came out well, until this program starts it again", () => {
+    const pid = (kept: string) => `${kept}; pid=$BASHPID; echo $pid >/var/paper/property-MainPID`;
+    expect(run(`${pid(":")}; apply gate`)).toMatchObject({ status: 0 });
+    expect(host.sh(`stat -c %a ${STATE}/process; head -n 1 ${STATE}/process`)).toBe("600\nbash");
+    expect(run(`${pid(`echo mine >${STATE}/process`)}; apply gate`)).toMatchObject({ status: 0 });
+    expect(host.sh(`cat ${STATE}/process`)).toBe("mine");
+  });
+
   test("waits for a member that is not ready, and shows etcd's last words", () => {
     host.sh("echo activating >/var/paper/property-ActiveState");
     expect(apply().stderr).toBe(

@@ -66,6 +66,27 @@ describe.skipIf(reason !== undefined)(`step host${reason ? ` (skipped: ${reason}
     expect(host.sh("nft -c -f /etc/etcd-firewall.nft && nft list tables")).toBe("table inet etcd");
   });
 
+  test("brings a user back with the numbers it had, when its group has another", () => {
+    host.sh("groupadd --system --gid 987 etcd; useradd --system --uid 986 --gid etcd etcd");
+    host.sh(`mkdir -p ${state("")}; echo 986 987 >${state("made-user")}`);
+    host.sh("sed -i /^etcd:/d /etc/passwd /etc/group /etc/shadow /etc/gshadow; groupadd -g 986 x");
+    expect(apply()).toEqual(good);
+    expect(host.sh("id etcd")).toBe("uid=986(etcd) gid=987(etcd) groups=987(etcd)");
+  });
+
+  test("takes away the shell that somebody gave the user, when the user is ours", () => {
+    apply();
+    host.sh("usermod --shell /bin/bash etcd");
+    expect(host.run("probe", ["differences", state("receipts/host")]).stdout).toBe(
+      "user etcd changed\n",
+    );
+    expect(apply()).toEqual(good);
+    expect(host.sh("getent passwd etcd | cut -d : -f 7")).toBe("/usr/sbin/nologin");
+    host.sh(`rm ${state("made-user")}; usermod --shell /bin/bash etcd`);
+    expect(apply()).toEqual(good);
+    expect(host.sh("getent passwd etcd | cut -d : -f 7")).toBe("/bin/bash");
+  });
+
   test("run again changes nothing", () => {
     apply();
     const look = `stat -c '%n %i %y' /etc/hosts /etc/etcd-firewall.nft ${state("nodes")}; nft list ruleset`;

@@ -106,10 +106,9 @@ describe.skipIf(reason !== undefined)(`step member, running${reason ? ` (${reaso
           9) echo active >/var/paper/property-ActiveState ;;
         esac
       }`;
-      expect(run(`${clock}; apply "repair, now"`, { VERSION: "3.6.17" })).toMatchObject({
-        status: 0,
-        stderr: "etcd01: restarting etcd\n",
-      });
+      const { status, stderr } = run(`${clock}; apply "repair, now"`, { VERSION: "3.6.17" });
+      expect(status, stderr).toBe(0);
+      expect(stderr).toMatch(/\netcd01: restarting etcd: version 3.6.16 to 3.6.17\n$/);
     });
 
     test("that never comes to a start is given up", () => {
@@ -249,10 +248,95 @@ describe.skipIf(reason !== undefined)(`step member, running${reason ? ` (${reaso
       expect(host.sh(`ls ${UNIT}.d`)).toBe("addresses.conf");
     });
 
+    test.each([
+      ["younger than the process", "1 hour ago", UNIT, ""],
+      ["older than the process", "1 hour", UNIT, "restart --no-block etcd.service"],
+      ["of set-property", "1 hour", "/etc/systemd/system.control/etcd.service", ""],
+    ])("%s is taken away with the restart it needs", (_, started, unit, calls) => {
+      host.sh(`mkdir -p ${unit}.d; touch ${unit}.d/mine.conf
+        echo ${unit}.d/mine.conf >/var/paper/property-DropInPaths
+        date -d '${started}' >/var/paper/property-ExecMainStartTimestamp`);
+      expect(apply().status).toBe(0);
+      expect(systemd()).toBe(calls);
+      expect(host.sh(`ls ${unit}.d`)).toBe("");
+    });
+
     test("for more than etcd is not ours to take", () => {
       host.sh("echo /etc/systemd/system/service.d/all.conf >/var/paper/property-DropInPaths");
       expect(apply().stderr).toContain("all.conf overrides the unit for more than etcd");
     });
+  });
+
+  describe("a process", () => {
+    // A shell in etcd's place, with these flags and variables, while `call` runs.
+    const beside = (environment: string, flags: string, call: string) =>
+      run(`env -i ${environment} sleep 60 ${flags} & pid=$!
+        until [[ $(tr '\\0' ' ' </proc/$pid/cmdline) == sleep* ]]; do :; done
+        echo $pid >/var/paper/property-MainPID
+        ln -sfn /proc/$pid/exe /usr/local/bin/etcd
+        trap "kill $pid" EXIT
+        ${call}`);
+    const keep = `printf '%s\\n' sleep 60 1s >${STATE}/process`;
+
+    test.each([
+      ["with the flags it was given", "", "1s", ""],
+      ["with what etcd reads on a first start alone", "ETCD_INITIAL_CLUSTER_STATE=new", "1s", ""],
+      ["with another flag", "", "1s 2s", "etcd runs with 2s\n"],
+      ["without one of its flags", "", "", "etcd runs without 1s\n"],
+      ["with a variable", "ETCD_DEBUG=1 A=b", "1s", "etcd runs with ETCD_DEBUG=1\n"],
+    ])("%s is seen for what it is", (_, environment, flags, words) => {
+      const call = `${keep}; process_differences $pid /usr/local/bin/etcd`;
+      expect(beside(environment, flags, call)).toEqual({ status: 0, stdout: words, stderr: "" });
+    });
+
+    test("that no start of this program was kept of is not judged", () => {
+      expect(beside("", "2s", "process_differences $pid /usr/local/bin/etcd").stdout).toBe("");
+      expect(run(`${keep}; process_differences 0 x; process_differences '' x`).stdout).toBe("");
+    });
+
+    test("of another binary is seen by what it is, not by where it is", () => {
+      const moved = (setup: string) =>
+        beside(
+          "",
+          "1s",
+          `kill $pid; D=$RELEASES/v3.6.16; cp /bin/sleep $D/etcd; ln -sfn $D/etcd /usr/local/bin/etcd
+          printf 'file 755 root:root %s %s\\n' "$(stat -c 'size-%s-changed-%Y' $D/etcd)" $D/etcd >$D/manifest
+          ${setup} 60 1s & pid=$!; until [ "$(readlink /proc/$pid/exe)" != /usr/bin/bash ]; do :; done
+          trap "kill $pid" EXIT
+          process_of $pid >${STATE}/process
+          cp -a $D/etcd $D/new; mv $D/new $D/etcd
+          process_differences $pid /usr/local/bin/etcd`,
+        ).stdout;
+      // Its file is another one of the same content: the release came back.
+      expect(moved("$D/etcd")).toBe("");
+      expect(moved("cp /bin/sleep /opt/sleep; /opt/sleep")).toBe("etcd runs from /opt\n");
+      expect(
+        moved("cp /bin/sleep $D/x; touch -d @1 $D/x; cp -a $D/etcd $D/y; mv $D/x $D/etcd; $D/etcd"),
+      ).toBe("etcd runs from a binary that was replaced\n");
+    });
+
+    test("that somebody linked and started is started again, whatever the link says", () => {
+      expect(beside("", "1s", `${keep}; apply 'repair, now'`).stderr).toMatch(
+        /^etcd01: restarting etcd: etcd runs from \S+/,
+      );
+    });
+
+    test("that somebody started with other flags is started again", () => {
+      expect(beside("", "2s", `${keep}; apply 'repair, now'`).stderr).toMatch(
+        /^etcd01: restarting etcd: etcd runs with(out)? /,
+      );
+      expect(systemd()).toBe("restart --no-block etcd.service");
+      expect(host.sh(`[ -e ${STATE}/process ] || echo gone`)).toBe("gone");
+    });
+  });
+
+  test("the data directory goes back to etcd alone, while it runs", () => {
+    host.sh("chmod 755 /var/lib/etcd; chown -R root:root /var/lib/etcd");
+    expect(apply().status).toBe(0);
+    expect(host.sh("stat -c '%a %U:%G' /var/lib/etcd /var/lib/etcd/member/wal")).toMatch(
+      /^700 etcd:etcd\n\d+ etcd:etcd$/,
+    );
+    expect(systemd()).toBe("");
   });
 
   test("a full database is compacted, defragmented and disarmed; a corrupt one is left", () => {

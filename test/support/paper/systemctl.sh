@@ -6,7 +6,7 @@ case $1 in
   --version) echo "systemd $(cat /var/paper/version) (paper)" ;;
   is-active) cat /var/paper/active; grep -qx active /var/paper/active ;;
   is-enabled) cat /var/paper/enabled; grep -qx enabled /var/paper/enabled ;;
-  show) cat "/var/paper/property-$3" 2>/dev/null ;;
+  show) cat "/var/paper/property-$3" 2>/dev/null || echo ;;
   start | restart)
     if [ "${*: -1}" = etcd.service ] && [ -e /var/paper/on-start ]; then bash /var/paper/on-start; fi
     ;;
