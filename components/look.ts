@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "./config";
-import { probeValues } from "./node";
+import { memberDigest, probeValues } from "./node";
 import { lookAtHosts, type ProbeTarget } from "./probe";
 import { Refusal } from "./refusal";
 import { FIRST, withoutRotation } from "./rotation";
@@ -34,6 +34,7 @@ export async function surveyHosts(
   const survey = judge(await lookAtHosts(targets, config.host.maximumClockSkew), now, {
     nodes: config.nodes,
     version: config.release.version,
+    wanted: new Map(config.nodes.map((node) => [node.name, memberDigest(config, node)])),
     warnHours: config.pki.warnHours,
     renewalHours: config.pki.renewalHours,
     authority: config.pki.rotate ?? FIRST,

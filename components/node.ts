@@ -97,6 +97,7 @@ export class EtcdNode extends pulumi.ComponentResource {
         ADDRESS: node.address,
         VERSION: config.release.version,
         PREDECESSORS: predecessorsOf(config.release.version),
+        WANTED: memberDigest(config, node),
         PKI: config.pki.directory,
         TOKEN: token,
         SNAPSHOT: yesNo(config.destroy.snapshot),
@@ -185,6 +186,14 @@ export function probeValues(config: ClusterConfig, node: NodeConfig): Record<str
     ...hostValues(config, node),
     VERSION: config.release.version,
   };
+}
+
+/**
+ * Of what the configuration says about a member: the host keeps it, so that a change which a killed
+ * run brought about there, and which was then taken back, is seen.
+ */
+export function memberDigest(config: ClusterConfig, node: NodeConfig): string {
+  return sha256([renderUnit(config), renderEnvironment(node), config.release.version].join("\n"));
 }
 
 function hostValues(config: ClusterConfig, node: NodeConfig) {

@@ -50,6 +50,8 @@ export type Look =
       readonly version?: string;
       /** The release that a start of etcd would run; on a host with a member. */
       readonly installed?: string;
+      /** What the last run of its member's step was to bring about, as `memberDigest` has it. */
+      readonly wanted?: string;
       /** The alarms of the cluster, as etcd prints them. */
       readonly alarm?: string;
       /** The series that the cluster is on its way down to, as the leader's host knows it. */
@@ -210,16 +212,17 @@ export function read(
   };
 }
 
-const TOLD_ONCE = new Set(["version", "installed", "alarm", "downgrade", "snapshot"]);
+const TOLD_ONCE = new Set(["version", "installed", "wanted", "alarm", "downgrade", "snapshot"]);
 
 function details(told: ReadonlyMap<string, string>) {
-  const [version, installed, alarm, downgrade, snapshot] = [...TOLD_ONCE].map((word) =>
+  const [version, installed, wanted, alarm, downgrade, snapshot] = [...TOLD_ONCE].map((word) =>
     told.get(word),
   );
   const [from, to, path] = snapshot?.split(" ") ?? [];
   return {
     ...(version === undefined ? {} : { version }),
     ...(installed === undefined ? {} : { installed }),
+    ...(wanted === undefined ? {} : { wanted }),
     ...(alarm === undefined ? {} : { alarm }),
     ...(downgrade === undefined ? {} : { downgrade }),
     ...(from === undefined || to === undefined || path === undefined

@@ -44,6 +44,8 @@ export interface Expectation extends Lifetimes {
   readonly version: string;
   /** Name of the CA that is to be the only one in the end. */
   readonly authority: string;
+  /** By node name, the digest of what its member is to be. */
+  readonly wanted: ReadonlyMap<string, string>;
 }
 
 /**
@@ -112,7 +114,13 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Exp
   findings.push(...change.findings, ...roll.findings, ...rotation.findings);
   const verdicts = new Map(
     [...looks].map(([name, look]): [string, Verdict] => {
-      const revisions = revisionsOf(look, formed, stamp, (step) => due(look, step, now, expected));
+      const revisions = revisionsOf(
+        look,
+        formed,
+        stamp,
+        (step) => due(look, step, now, expected),
+        expected.wanted.get(name),
+      );
       // The member's step reads the first word (scripts/version.sh, change_version).
       const unsaved = `unsaved: no snapshot from before the change of release, ${stamp}`;
       return [
@@ -182,6 +190,7 @@ function revisionsOf(
   formed: boolean,
   stamp: string,
   renewalsOf: (step: StepName) => readonly string[],
+  wanted?: string,
 ): Verdict["revisions"] {
   // The member's step reads the first word and the stamp (scripts/member.sh, first_start).
   const start = formed ? "join" : look.seen ? "new cluster" : "unseen";
@@ -196,9 +205,12 @@ function revisionsOf(
     }
     const drift = driftOf(look, step);
     const reasons = [...drift, ...renewalsOf(step)];
-    return reasons.length === 0
-      ? receipt.revision
-      : `${drift.length === 0 ? "renew" : "repair"}: ${reasons.join("; ")}, ${stamp}`;
+    if (reasons.length > 0) {
+      return `${drift.length === 0 ? "renew" : "repair"}: ${reasons.join("; ")}, ${stamp}`;
+    }
+    // The state may know nothing of the change that the host has seen last.
+    const other = look.wanted !== undefined && wanted !== undefined && look.wanted !== wanted;
+    return step === "member" && other ? `change, ${stamp}` : receipt.revision;
   };
   return {
     host: revision("host"),

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Step «member»: this host's etcd starts, joins, restarts when it must, and leaves.
-# Takes NODE ADDRESS VERSION PREDECESSORS PKI TOKEN SNAPSHOT TRUST (names of the CAs in CA_PEM) CA_PEM ENVIRONMENT UNIT_TEXT; the neighbours are read from the host step's list,
+# Takes NODE ADDRESS VERSION PREDECESSORS WANTED PKI TOKEN SNAPSHOT TRUST (names of the CAs in CA_PEM) CA_PEM ENVIRONMENT UNIT_TEXT; the neighbours are read from the host step's list,
 # so that adding a node changes no input of the members that exist. The first word of the revision says what the program saw:
 # «new» no formed cluster on any host, «join» one, «unseen» that it did not look, «unsaved» that a change of the release is half done
 # and no host has a snapshot from before it.
@@ -8,6 +8,8 @@
 READY_SECONDS=90
 
 apply() {
+  # For the program's next look: a run that was killed may have come further here than the program's state knows.
+  put 0644 root:root "$STATE/wanted" <<<"$WANTED"
   remove_overrides
   if [ ! -d "$DATA/member/wal" ] || first_start_is_stale; then
     install_files
@@ -197,7 +199,7 @@ remove() {
   systemctl reset-failed etcd.service 2>/dev/null || true
   # After leave this data belongs to no member any more; without FORMED it never did.
   rm -rf "$DATA"
-  rm -f "$FORMED" "$FIRST_START" "$STATE/running" "$PROCESS" "$STATE/abandon" "$VERSION_SNAPSHOT"
+  rm -f "$FORMED" "$FIRST_START" "$STATE/running" "$PROCESS" "$STATE/abandon" "$STATE/wanted" "$VERSION_SNAPSHOT"
   unput "$TRUST_MARK"
   rm -rf "$GOOD"
   unput "$PKI/ca.pem" /etc/etcd.env "$UNIT"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The read-only look at a host that every preview and up begins with. Prints lines of «word rest»:
 #   clock MILLISECONDS | finding TEXT | formed | empty | unit TEXT | version X.Y.Z | leader | member NAME PEER_URLS LEARNER HEALTHY |
-#   node NAME ADDRESS (as the last run listed them) | installed X.Y.Z | alarm TEXT | downgrade X.Y | snapshot FROM TO PATH |
-#   certificate FILE BASE64 | trust CA... | issuer CA | receipt STEP REVISION | drift STEP TEXT
+#   node NAME ADDRESS (as the last run listed them) | wanted DIGEST | installed X.Y.Z | alarm TEXT | downgrade X.Y |
+#   snapshot FROM TO PATH | certificate FILE BASE64 | trust CA... | issuer CA | receipt STEP REVISION | drift STEP TEXT
 # Takes the host step's values, PKI and VERSION.
 
 probe() {
@@ -13,6 +13,7 @@ probe() {
   if [ -e "$FORMED" ]; then echo formed; fi
   if [ ! -d "$DATA/member/wal" ]; then echo empty; fi
   if [ -e "$FORMED" ]; then sed -n 's/^./node &/p' "$STATE/nodes" 2>/dev/null || true; fi
+  if [ -f "$STATE/wanted" ]; then sed 's/^/wanted /' "$STATE/wanted"; fi
   if snapshot=$(cat "$STATE/version-snapshot" 2>/dev/null) && [ -f "${snapshot##* }" ]; then echo "snapshot $snapshot"; fi
   if [ -e "$FORMED" ]; then sed -n "s|^$RELEASES/v\([0-9.]*\)/etcd\$|installed \1|p" < <(readlink /usr/local/bin/etcd); fi
   certificates

@@ -8,6 +8,7 @@ const VALUES = {
   ADDRESS: "192.168.1.86",
   VERSION: "3.6.16",
   PREDECESSORS: "3.5.32\n3.6.0\n3.7.0",
+  WANTED: "a digest",
   TOKEN: "etcd-cluster-0badcafe",
   SNAPSHOT: "yes",
   TRUST: "-",

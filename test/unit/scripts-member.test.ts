@@ -6,6 +6,7 @@ const VALUES = {
   ADDRESS: "192.168.1.83",
   VERSION: "3.6.16",
   PREDECESSORS: "3.5.32\n3.6.0\n3.7.0",
+  WANTED: "a digest",
   PKI: "/etc/kubernetes/pki/etcd",
   TOKEN: "etcd-cluster-0badcafe",
   SNAPSHOT: "yes",

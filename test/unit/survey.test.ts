@@ -109,6 +109,21 @@ test("the leader is the one that says so, on a host that was seen", () => {
   ]);
 });
 
+test("a member whose host has seen another configuration last is changed, whatever the state says", () => {
+  const look = settled({}, { wanted: "of a killed run" });
+  const member = (wanted?: string) =>
+    judged(
+      { a: look },
+      { ...EXPECTED, wanted: new Map(wanted === undefined ? [] : [["a", wanted]]) },
+    ).verdicts.get("a")?.revisions;
+  expect(member("as configured")).toMatchObject({
+    member: `change, ${STAMP}`,
+    host: "host before",
+  });
+  expect(member("of a killed run")?.member).toBe("member before");
+  expect(member()?.member).toBe("member before");
+});
+
 test("without a look every host counts as unseen, and the member's step is told so", () => {
   const verdicts = unseen(["a", "b"], NOW);
   expect([...verdicts.keys()]).toEqual(["a", "b"]);
