@@ -129,6 +129,28 @@ describe.skipIf(reason !== undefined)(`step member, running${reason ? ` (${reaso
     });
   });
 
+  describe("a member that waits for a quorum", () => {
+    beforeEach(() => {
+      cluster.is({});
+      host.sh("rm /var/paper/on-start; echo activating >/var/paper/property-ActiveState");
+    });
+
+    test("is left waiting, and the step does not wait with it", () => {
+      expect(apply()).toEqual({ status: 0, stdout: "", stderr: "" });
+      expect(systemd()).toBe("start --no-block etcd.service");
+    });
+
+    test("begins anew when it has loaded something else", () => {
+      expect(apply({ CA_PEM: "certificate ca, renewed" })).toMatchObject({ status: 0, stderr: "" });
+      expect(systemd()).toBe("restart --no-block etcd.service");
+    });
+
+    test("is waited for when the others have one", () => {
+      cluster.is({ members: THREE, leader: "a2" });
+      expect(apply().stderr).toContain("etcd is not ready after 0 s (unit activating)");
+    });
+  });
+
   describe("the mark of what etcd trusts", () => {
     const BOTH = { TRUST: "-\n2027", CA_PEM: "certificate ca and another" };
     const mark = () => host.sh(`cat ${STATE}/trust`).split("\n");
