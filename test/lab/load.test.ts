@@ -72,7 +72,7 @@ test("two members that stop at once are noticed in every way", async () => {
   expect(report.violations).toEqual([]);
   expect(report.finalErrors.length).toBeGreaterThan(0);
   expect(report.longestWriteGap.ms).toBeGreaterThan(11_000);
-  expect(report.mostVotersDown).toBe(2);
+  expect(report.mostVotersDown, JSON.stringify(report.absences)).toBe(2);
   const found = complaints(report).join("\n");
   expect(found).toContain("no endpoint answered a");
   expect(found).toContain("no write was acknowledged for");

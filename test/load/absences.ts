@@ -6,6 +6,8 @@ export interface Absence {
   readonly endpoint: string;
   readonly from: number;
   readonly to: number;
+  /** What its first sample failed with. */
+  readonly error?: string;
 }
 
 /**
@@ -20,11 +22,12 @@ export function absences(history: History): Absence[] {
     found.push(...clip(running.get(endpoint), members));
     running.delete(endpoint);
   };
-  for (const { endpoint, serving, start, end } of entries(history, "sample")) {
+  for (const { endpoint, serving, start, end, error } of entries(history, "sample")) {
     if (serving) {
       finish(endpoint);
     } else {
-      running.set(endpoint, { endpoint, from: running.get(endpoint)?.from ?? start, to: end });
+      const first = running.get(endpoint) ?? { endpoint, from: start, error };
+      running.set(endpoint, { ...first, to: end });
     }
   }
   for (const endpoint of [...running.keys()]) {
@@ -38,7 +41,7 @@ function clip(absence: Absence | undefined, members: readonly EntryOf<"members">
   if (absence === undefined) {
     return [];
   }
-  const { endpoint } = absence;
+  const { endpoint, error } = absence;
   const votes = ({ members: list }: EntryOf<"members">) =>
     list.some((member) => member.endpoint === endpoint && !member.learner);
   const parts: Absence[] = [];
@@ -51,7 +54,7 @@ function clip(absence: Absence | undefined, members: readonly EntryOf<"members">
       const last = entry === undefined ? absence.to : voter.to;
       const [from, to] = [Math.max(absence.from, voter.from), Math.min(absence.to, last)];
       if (from <= to) {
-        parts.push({ endpoint, from, to });
+        parts.push({ endpoint, from, to, error });
       }
       voter = undefined;
     }

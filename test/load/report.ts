@@ -129,7 +129,10 @@ export function complaints(report: Report, bounds: Bounds = {}): string[] {
 
 function told({ absences: away }: Report): string {
   return away
-    .map(({ endpoint, from, to }) => `${endpoint} ${Math.round(from)} to ${Math.round(to)} ms`)
+    .map(
+      ({ endpoint, from, to, error }) =>
+        `${endpoint} from ${Math.round(from)} to ${Math.round(to)} ms (${error})`,
+    )
     .join(", ");
 }
 

@@ -5,8 +5,10 @@ import type { Endpoint, Endpoints } from "./endpoints";
 import type { Entry } from "./history";
 
 const PERIOD_MS = 50;
-const DEADLINE_MS = 1000;
+/** A member that has stopped refuses at once; a busy machine answers late. */
+const STATUS_DEADLINE_MS = 3000;
 const MEMBERS_MS = 500;
+const MEMBERS_DEADLINE_MS = 1000;
 
 export class Sampler {
   #stopped = false;
@@ -38,7 +40,7 @@ export class Sampler {
   async #members(): Promise<void> {
     for (const endpoint of this.endpoints.inOrder(0)) {
       try {
-        const options = { deadline: Date.now() + DEADLINE_MS };
+        const options = { deadline: Date.now() + MEMBERS_DEADLINE_MS };
         const { header, members } = await endpoint.services.cluster.memberList({}, options);
         const started = members.flatMap(({ ID: id, isLearner: learner, clientURLs }) =>
           clientURLs.slice(0, 1).map((url) => ({ id, endpoint: url, learner })),
@@ -64,7 +66,7 @@ export class Sampler {
   async #samples(endpoint: Endpoint): Promise<void> {
     while (!this.#stopped && !endpoint.closed) {
       const start = performance.now();
-      const options = { deadline: Date.now() + DEADLINE_MS };
+      const options = { deadline: Date.now() + STATUS_DEADLINE_MS };
       let error: string | undefined;
       const status = await endpoint.observed.maintenance
         .status(options)
