@@ -7,11 +7,11 @@ import { hosts, printed, type Stack, succeed } from "./stack";
  * Runs the command that follows until it has printed a line with one of the words so many times, and some seconds on. This shell is the
  * first process of a process namespace: with it engine, program, plugins and ssh end at once, as at a power cut.
  */
-const UNTIL = `word=$1 events=$2 delay=$3; shift 3
+const UNTIL = `through=" ($1) [(]" events=$2 delay=$3; shift 3
 if [ "$events" -gt 0 ]; then
   exec 3< <("$@")
   while read -r line <&3; do
-    if [[ $line =~  ($word) ( ]]; then events=$((events - 1)); fi
+    if [[ $line =~ $through ]]; then events=$((events - 1)); fi
     if [ "$events" -eq 0 ]; then break; fi
   done
 else
