@@ -136,6 +136,12 @@ settings_changed() {
     }' <(printf '%s\n' "$1") <(printf '%s\n' "$2")
 }
 
+# last_words SINCE: what etcd complained of. With --since journalctl's --lines counts from the beginning, where the old process ends.
+last_words() {
+  journalctl --unit etcd.service --since "$1" --no-pager --output cat 2>/dev/null |
+    grep -v '"level":"\(debug\|info\)"' | tail -n 10 || true
+}
+
 # restart REVISION: only with every other voter healthy; on failure the last good files come back and etcd's own words are shown.
 restart() {
   local id from sick since words reason
@@ -157,7 +163,7 @@ restart() {
   systemctl restart --no-block etcd.service
   sleep 0.2
   if ! (wait_until_ready "$READY_SECONDS" && retry 30 healthy "$LOCAL") >/dev/null 2>&1; then
-    words=$(journalctl --unit etcd.service --since "$since" --lines 15 --no-pager --output cat 2>/dev/null || true)
+    words=$(last_words "$since")
     if [ -d "$GOOD" ]; then
       back_to_good
       (wait_until_ready "$READY_SECONDS") || fail "etcd starts neither with the new files nor with the last good ones; its words:"$'\n'"$words"
