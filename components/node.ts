@@ -72,7 +72,8 @@ export class EtcdNode extends pulumi.ComponentResource {
     this.work = authorities.bundle.apply((ca) =>
       sha256(
         [
-          args.verdict.revisions.member,
+          // When nobody looks at the hosts the revision is the state's, which is not known here.
+          args.verdict.hold === "revision" ? "" : args.verdict.revisions.member,
           renderUnit(config),
           renderEnvironment(node),
           ca,

@@ -260,15 +260,6 @@ export const DRIFT_CASES: readonly DriftCase[] = [
     look: mode("/var/lib/etcd"),
   },
   {
-    what: "The data directory and all in it given to root",
-    change: "chown -R root:root /var/lib/etcd",
-    words: "/var/lib/etcd is owned by root:root, not etcd:etcd",
-    step: "member",
-    look: "find /var/lib/etcd -printf '%u:%g\\n' | sort -u",
-    // Until then it can open no file anew.
-    sick: true,
-  },
-  {
     what: "The unit disabled",
     change: "systemctl --quiet disable etcd.service",
     words: "etcd.service is disabled",
