@@ -60,7 +60,9 @@ test.each(
   for (const host of hosts) {
     const restarts = cases.some((drift) => drift.host === host && drift.restarts !== undefined);
     const restarted = (await on(lab, host, PID)) !== pids.get(host);
-    expect(restarted, `${host} was restarted`).toBe(restarts);
+    if (!cases.some((drift) => drift.host === host && drift.mayRestart)) {
+      expect(restarted, `${host} was restarted`).toBe(restarts);
+    }
   }
   await succeed(stack.previewNothing());
 });
@@ -106,6 +108,8 @@ describe("the look", () => {
     } finally {
       await signal("CONT");
     }
+    // Back again, it is looked at, and the gates with it.
+    await succeed(stack.up());
     await succeed(stack.previewNothing());
   });
 });

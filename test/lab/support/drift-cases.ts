@@ -15,6 +15,8 @@ export interface DriftCase {
   readonly restarts?: string;
   /** The member may not pass for healthy until then, and no other is restarted beside such a one. */
   readonly sick?: true;
+  /** etcd may end by it before it is repaired, and systemd starts it again. */
+  readonly mayRestart?: true;
 }
 
 const PKI = "/etc/kubernetes/pki/etcd";
@@ -258,6 +260,16 @@ export const DRIFT_CASES: readonly DriftCase[] = [
     words: "/var/lib/etcd has mode 755, not 700",
     step: "member",
     look: mode("/var/lib/etcd"),
+  },
+  {
+    what: "The data directory and all in it given to root",
+    change: "chown -R root:root /var/lib/etcd",
+    words: "/var/lib/etcd is owned by root:root, not etcd:etcd",
+    step: "member",
+    look: "find /var/lib/etcd -printf '%u:%g\\n' | sort -u",
+    // Until then it can open no file anew, which ends it when it needs one.
+    sick: true,
+    mayRestart: true,
   },
   {
     what: "The unit disabled",
