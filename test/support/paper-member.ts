@@ -3,7 +3,7 @@ import type { PaperHost } from "./paper-host";
 
 const UNIT = "/etc/systemd/system/etcd.service";
 
-/** The member step's values on a paper host whose member runs. */
+/** The member step's values on a paper host, which is etcd01. */
 export const RUNNING = {
   ADDRESS: "192.168.1.83",
   VERSION: "3.6.16",

@@ -1,20 +1,14 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { PaperCluster, type PaperMember, STATE, THREE } from "../support/paper-cluster";
 import { hostForEach, whyNot } from "../support/paper-host";
+import { RUNNING } from "../support/paper-member";
 
 const reason = whyNot();
 const VALUES = {
+  ...RUNNING,
   NODE: "etcd04",
   ADDRESS: "192.168.1.86",
-  VERSION: "3.6.16",
-  PREDECESSORS: "3.5.32\n3.6.0\n3.7.0",
-  WANTED: "a digest",
-  TOKEN: "etcd-cluster-0badcafe",
-  SNAPSHOT: "yes",
-  TRUST: "-",
-  CA_PEM: "certificate ca",
   ENVIRONMENT: "PEER_NAME=etcd04",
-  UNIT_TEXT: "[Service]",
 };
 const OTHERS = "https://192.168.1.83:2379,https://192.168.1.84:2379,https://192.168.1.85:2379";
 const PEERS = [

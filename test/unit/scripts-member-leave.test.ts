@@ -1,28 +1,17 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { PaperCluster, PKI, STATE, THREE } from "../support/paper-cluster";
 import { hostForEach, whyNot } from "../support/paper-host";
+import { RUNNING } from "../support/paper-member";
 
 const reason = whyNot();
-const VALUES = {
-  ADDRESS: "192.168.1.83",
-  VERSION: "3.6.16",
-  PREDECESSORS: "3.5.32\n3.6.0\n3.7.0",
-  WANTED: "a digest",
-  TOKEN: "etcd-cluster-0badcafe",
-  SNAPSHOT: "yes",
-  TRUST: "-",
-  CA_PEM: "certificate ca",
-  ENVIRONMENT: "PEER_NAME=etcd01",
-  UNIT_TEXT: "[Service]",
-};
 const LOCAL = "https://127.0.0.1:2379";
 const OTHERS = "https://192.168.1.84:2379,https://192.168.1.85:2379";
 
 describe.skipIf(reason !== undefined)(`step member, leaving${reason ? ` (${reason})` : ""}`, () => {
   const host = hostForEach();
   const cluster = new PaperCluster(host);
-  const remove = (change: Partial<typeof VALUES> = {}) =>
-    cluster.run("member", "remove", { ...VALUES, ...change });
+  const remove = (change: Partial<typeof RUNNING> = {}) =>
+    cluster.run("member", "remove", { ...RUNNING, ...change });
   const exists = (path: string) => host.sh(`[ -e ${path} ] && echo yes || echo no`) === "yes";
   const data = "/var/lib/etcd/member/wal";
 
@@ -82,7 +71,7 @@ describe.skipIf(reason !== undefined)(`step member, leaving${reason ? ` (${reaso
   test("goes through the others when its own etcd is down", () => {
     cluster.is({ members: THREE, leader: "a2", sick: ["192.168.1.83"] });
     const call = `members() { [ "$1" != "$LOCAL" ] || return 1; etcdctl_as_client --endpoints "$1" member list | awk -F ', ' '{ print $1, $3, $4, $6, "yes" }'; }; remove`;
-    expect(cluster.run("member", call, VALUES).status).toBe(0);
+    expect(cluster.run("member", call, RUNNING).status).toBe(0);
     expect(cluster.changes()).toEqual([`${OTHERS}: member remove a1`]);
   });
 

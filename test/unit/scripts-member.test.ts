@@ -1,21 +1,10 @@
 import { beforeEach, describe, expect, test } from "vitest";
+import { PKI, STATE } from "../support/paper-cluster";
 import { hostForEach, whyNot } from "../support/paper-host";
+import { RUNNING } from "../support/paper-member";
 
 const reason = whyNot();
-const VALUES = {
-  ADDRESS: "192.168.1.83",
-  VERSION: "3.6.16",
-  PREDECESSORS: "3.5.32\n3.6.0\n3.7.0",
-  WANTED: "a digest",
-  PKI: "/etc/kubernetes/pki/etcd",
-  TOKEN: "etcd-cluster-0badcafe",
-  SNAPSHOT: "yes",
-  TRUST: "-",
-  CA_PEM: "certificate ca",
-  ENVIRONMENT: "PEER_NAME=etcd01",
-  UNIT_TEXT: "[Service]",
-};
-const STATE = "/var/lib/etcd-on-pulumi";
+const VALUES = { ...RUNNING, PKI };
 const NODES = "etcd01 192.168.1.83\netcd02 2001:db8::2";
 const ALL = "etcd01=https://192.168.1.83:2380,etcd02=https://[2001:db8::2]:2380";
 
