@@ -136,26 +136,37 @@ settings_changed() {
     }' <(printf '%s\n' "$1") <(printf '%s\n' "$2")
 }
 
-# last_words SINCE: what etcd complained of. With --since journalctl's --lines counts from the beginning, where the old process ends.
+# last_words SINCE: what etcd complained of, without the stacks of a panic, which come after its reason and would hide it. With
+# --since journalctl's --lines counts from the beginning, where the old process ends.
 last_words() {
   journalctl --unit etcd.service --since "$1" --no-pager --output cat 2>/dev/null |
-    grep -v '"level":"\(debug\|info\)"' | tail -n 10 || true
+    grep -vE '"level":"(debug|info)"|^\s|^goroutine |^created by |^[^ {]+\(.*\)$' | cut -c 1-400 | tail -n 10 || true
 }
 
-# restart REVISION: only with every other voter healthy; on failure the last good files come back and etcd's own words are shown.
-restart() {
-  local id from sick since words reason
-  if ! id=$(status_field "$LOCAL" MemberID) || ! from=$(status_field "$LOCAL" Version); then
-    fail "etcd runs on this host but does not answer its client"
-  fi
-  sick=$(sick_others "$LOCAL" "$id") ||
+# others_are_well ID: nothing restarts beside a voter that is not healthy.
+others_are_well() {
+  local sick
+  sick=$(sick_others "$LOCAL" "$1") ||
     fail "not restarted, because no quorum of the cluster answers; bring the other members back first"
   if [ -n "$sick" ]; then
     fail "not restarted, because another member is not healthy: $(paste -sd ' ' - <<<"$sick"); bring it back first"
   fi
-  if [ "$from" != "$VERSION" ]; then change_version "$from" "$1"; fi
+}
+
+# restart REVISION: only with every other voter healthy; on failure the last good files come back and etcd's own words are shown.
+restart() {
+  local id from since words reason
+  if ! id=$(status_field "$LOCAL" MemberID) || ! from=$(status_field "$LOCAL" Version); then
+    fail "etcd runs on this host but does not answer its client"
+  fi
+  others_are_well "$id"
   keep_good
   reason=$(reasons "$from")
+  if [ "$from" != "$VERSION" ]; then
+    change_version "$from" "$1" "$id"
+    # That may have taken a minute.
+    others_are_well "$id"
+  fi
   hand_over "$id"
   say "restarting etcd: $reason"
   install_files

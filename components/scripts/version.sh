@@ -48,7 +48,7 @@ running_versions() {
   sed -n 's/^"Version" : "\([^"]*\)"$/\1/p' <<<"$status" | sort -u
 }
 
-# change_version FROM REVISION: everything that must be so before this member may be given VERSION.
+# change_version FROM REVISION ID: everything that must be so before this member may be given VERSION.
 change_version() {
   local from=$1 running
   may_follow "$from" ||
@@ -61,6 +61,7 @@ change_version() {
   elif lower "$from" "$VERSION"; then
     cancel_downgrade
     settle "$(minor "$from")"
+    if has_old_entries; then shed_old_entries "$from" "$3"; fi
   fi
 }
 
@@ -128,6 +129,52 @@ cancel_downgrade() {
   words=$("$RELEASES/v$VERSION/etcdctl" --cacert "$PKI/ca.pem" --cert "$PKI/client.pem" --key "$PKI/client-key.pem" \
     --endpoints "$LOCAL" downgrade cancel 2>&1) || ! downgrading || fail "the downgrade under way cannot be cancelled: $words"
   say "the downgrade under way is cancelled"
+}
+
+# has_old_entries: etcd 3.7 ends at once when its log has an entry in the format of v2, which 3.5 wrote at each start of a member
+# and change of the cluster version; 3.6 reads it. Such a path may also stand in somebody's key: then a restart is in vain.
+has_old_entries() {
+  [ "$(minor "$VERSION")" = 3.7 ] && grep -qaF -e /0/members/ -e /0/version "$DATA"/member/wal/*.wal 2>/dev/null
+}
+
+# shed_old_entries FROM ID: a start reads the log from the newest disk snapshot of raft on, and 3.6 takes one every --snapshot-count
+# entries. So it runs with the smallest count until there is one behind all entries that this member has applied by now. The
+# drop-in is lost at a reboot, and a run that was killed is made good by the next one (remove_overrides).
+shed_old_entries() {
+  local applied override=/run/systemd/system/etcd.service.d/snapshot-count.conf deadline
+  applied=$(status_field "$LOCAL" RaftAppliedIndex) || fail "etcd runs on this host but does not answer its client"
+  hand_over "$2"
+  say "restarting etcd $1 first, to put entries of etcd 3.5 in its log, which $VERSION cannot read, behind a snapshot of raft"
+  {
+    printf '[Service]\nExecStart=\n'
+    sed -n '/^ExecStart=/,/[^\\]$/p' "$UNIT" | sed '$s/$/ --snapshot-count=1/'
+  } | put 0644 root:root "$override"
+  systemctl daemon-reload
+  systemctl restart --no-block etcd.service
+  sleep 0.2
+  wait_until_ready "$READY_SECONDS"
+  retry 30 healthy "$LOCAL" >/dev/null || fail "not healthy after a restart with --snapshot-count=1; see $override"
+  deadline=$((SECONDS + SETTLE_SECONDS))
+  until [ "$(snapshot_index)" -ge "$applied" ]; do
+    if [ "$SECONDS" -ge "$deadline" ]; then
+      fail "not restarted with $VERSION, because etcd $1 took no snapshot of raft in $SETTLE_SECONDS s although it runs with --snapshot-count=1"
+    fi
+    sleep 0.25
+  done
+  unput "$override"
+  rmdir "$(dirname "$override")" 2>/dev/null || true
+  systemctl daemon-reload
+}
+
+# snapshot_index: the entry up to which this member's newest disk snapshot of raft goes; files are named TERM-INDEX.snap.
+snapshot_index() {
+  local name newest=0
+  for name in "$DATA"/member/snap/*-*.snap; do
+    name=${name##*-}
+    name=${name%.snap}
+    if [[ $name =~ ^[0-9a-f]{16}$ ]] && [ "$((16#$name))" -gt "$newest" ]; then newest=$((16#$name)); fi
+  done
+  printf '%s' "$newest"
 }
 
 # settle SERIES: waits until the cluster speaks it and is not on its way down.

@@ -229,6 +229,28 @@ describe.skipIf(reason !== undefined)(`step member, running${reason ? ` (${reaso
       expect(host.sh(`ls ${STATE}/receipts/member 2>/dev/null || true`)).toBe("");
     });
 
+    test("shows the reason of a panic, not the stacks behind it", () => {
+      const journal = [
+        '{"level":"info","msg":"starting etcd server"}',
+        '{"level":"panic","msg":"execute job failed","panic":"unmarshal should never fail"}',
+        "panic: unmarshal should never fail [recovered]",
+        "\tpanic: execute job failed",
+        "goroutine 210 [running]:",
+        "go.uber.org/zap/zapcore.CheckWriteAction.OnWrite(0x2?, 0x1177ab9?, {0x0?})",
+        "\tgo.uber.org/zap@v1.27.1/zapcore/entry.go:196 +0x54",
+        "created by go.etcd.io/etcd/pkg/v3/schedule.NewFIFOScheduler in goroutine 192",
+        "etcd.service: Failed with result 'exit-code'.",
+      ];
+      host.sh(`cat >/usr/local/sbin/journalctl <<'END'
+#!/bin/sh
+cat <<'LINES'
+${journal.join("\n")}
+LINES
+END`);
+      const words = apply(broken).stderr.split("its words:\n")[1];
+      expect(words).toBe([journal[1], journal[2], journal[8], ""].join("\n"));
+    });
+
     test("is tried again by the next run, and the good files are still known", () => {
       apply(broken);
       expect(apply({ ...broken, CA_PEM: "newer ca" }).stderr).toContain("the last good ones");

@@ -124,6 +124,51 @@ describe.skipIf(reason !== undefined)(
       expect(cluster.changes()).toEqual([`${LOCAL}: downgrade cancel`]);
     });
 
+    describe("a series up with entries in the log that the new release cannot read", () => {
+      const OVERRIDE = "/run/systemd/system/etcd.service.d/snapshot-count.conf";
+      const unit =
+        "[Service]\nExecStart=/usr/local/bin/etcd \\\n  --name=x \\\n  --last=y\nUser=etcd";
+      /** On a start with the override, raft's snapshot goes up to this entry. */
+      const snapshotUpTo = (index: string) =>
+        host.sh(`
+        mkdir -p /var/lib/etcd/member/snap
+        printf 'x\\022\\003PUT\\032\\n/0/version' >/var/lib/etcd/member/wal/0-0.wal
+        touch /var/lib/etcd/member/snap/0000000000000001-0000000000000002.snap
+        printf '%s\\n' 'if [ -e ${OVERRIDE} ]; then cp ${OVERRIDE} /var/paper/override;' \
+          'touch /var/lib/etcd/member/snap/0000000000000002-${index}.snap; fi' >>/var/paper/on-start`);
+
+      test("puts them behind a snapshot of raft first, by one more restart", () => {
+        runningMember(host, cluster, { ...RUNNING, UNIT_TEXT: unit });
+        snapshotUpTo("0000000000000014");
+        const { status, stderr } = apply({ ...UP, UNIT_TEXT: unit });
+        expect(status).toBe(0);
+        expect(stderr.split("\n").slice(1)).toEqual([
+          "etcd01: restarting etcd 3.6.16 first, to put entries of etcd 3.5 in its log, which 3.7.2 cannot read, behind a snapshot of raft",
+          "etcd01: restarting etcd: version 3.6.16 to 3.7.2",
+          "",
+        ]);
+        expect(restarts()).toBe("2");
+        expect(host.sh("cat /var/paper/override")).toBe(
+          "[Service]\nExecStart=\nExecStart=/usr/local/bin/etcd \\\n  --name=x \\\n  --last=y --snapshot-count=1",
+        );
+        expect(host.sh(`ls ${OVERRIDE} 2>&1 || true`)).toContain("No such file");
+      });
+
+      test("is refused when etcd takes no such snapshot", () => {
+        snapshotUpTo("0000000000000013");
+        expect(apply(UP).stderr).toContain(
+          "etcd01: not restarted with 3.7.2, because etcd 3.6.16 took no snapshot of raft in 3 s although it runs with --snapshot-count=1",
+        );
+        expect(release()).toBe("/opt/etcd-on-pulumi/v3.6.16/etcd");
+      });
+
+      test("needs nothing when the log has none, or within a series", () => {
+        host.sh("echo /1/version >/var/lib/etcd/member/wal/0-0.wal");
+        expect(apply(UP).status).toBe(0);
+        expect(restarts()).toBe("1");
+      });
+    });
+
     describe("a series down", () => {
       beforeEach(() => {
         all("3.7.2");

@@ -58,7 +58,7 @@ status() {
   printf '"MemberID" : %d\n' "0x$id"
   printf '"Version" : "%s"\n' "$(value Version 3.6.16)"
   printf '"Leader" : %s\n' "$(value Leader "$(printf %d "0x$(cat leader)")")"
-  printf '"Revision" : 7\n"Errors" : []\n'
+  printf '"Revision" : 7\n"RaftAppliedIndex" : 20\n"Errors" : []\n'
 }
 
 quorum() { [ -e members ] || refuse 'context deadline exceeded'; }
