@@ -31,8 +31,6 @@ export default defineConfig({
         test: {
           name: "lab",
           include: ["test/lab/**/*.test.ts"],
-          // Too long for every run: npm run campaign -- unnoticed.
-          exclude: process.env.CAMPAIGN === undefined ? ["test/lab/unnoticed.test.ts"] : [],
           testTimeout: 10 * MINUTE,
           hookTimeout: 20 * MINUTE,
           // There is one lab on a machine: its tests follow each other, and nothing runs beside them.

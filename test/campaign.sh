@@ -5,6 +5,6 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 name=${1:?which one: npm run campaign -- kills}
-export CAMPAIGN=$name SEED=${SEED:-$RANDOM} KILLS=${KILLS:-5}
+export SEED=${SEED:-$RANDOM} KILLS=${KILLS:-5}
 echo "campaign $name: SEED=$SEED KILLS=$KILLS"
 npx vitest run --project lab "test/lab/$name.test.ts"

@@ -6,7 +6,8 @@ set -euo pipefail
 
 root=$1
 suite=bookworm
-mirror=${LAB_DEBIAN_MIRROR:-http://deb.debian.org/debian}
+# Not given: debootstrap's own.
+mirror=${LAB_DEBIAN_MIRROR:-}
 packages=systemd,systemd-sysv,dbus,openssh-server,sudo,iproute2,nftables,curl,ca-certificates
 packages+=,procps,iputils-ping,netbase,netcat-openbsd,kmod,less
 # Nothing on a lab host needs these, and each of them costs boot time.
@@ -23,7 +24,7 @@ masked=(
 # debootstrap mounts /proc into its target: in a mount namespace of its own nothing stays behind,
 # however it ends.
 unshare --mount --propagation private -- \
-  debootstrap --variant=minbase --include="$packages" --arch="$ARCH" "$suite" "$root" "$mirror"
+  debootstrap --variant=minbase --include="$packages" --arch="$ARCH" "$suite" "$root" ${mirror:+"$mirror"}
 
 rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root/debootstrap"
 rm -f "$root"/etc/ssh/ssh_host_* "$root/etc/machine-id" "$root/var/lib/dbus/machine-id"
