@@ -155,6 +155,15 @@ process_differences() {
 
 unit_property() { systemctl show --property "$1" --value etcd.service; }
 
+# begin_restart: returns when the old process is gone, whose unit would pass for the new one that is waited for next. A stop that
+# takes longer is waited for there.
+begin_restart() {
+  local before deadline=$((SECONDS + 15))
+  before=$(unit_property InvocationID)
+  systemctl restart --no-block etcd.service
+  until [ "$(unit_property InvocationID)" != "$before" ] || [ "$SECONDS" -ge "$deadline" ]; do sleep 0.1; done
+}
+
 # wait_until_ready SECONDS: Type=notify turns the unit active when the member has a quorum and serves clients.
 wait_until_ready() {
   local begin=$SECONDS idle=$SECONDS restarts active

@@ -107,11 +107,9 @@ reasons() {
   if [ "$1" != "$VERSION" ]; then words+=("version $1 to $VERSION"); fi
   # Somebody else started it.
   mapfile -t -O "${#words[@]}" words < <(process_differences "$(unit_property MainPID)" "$RELEASES/v$1/etcd")
-  if [ "$(cat "$STATE/running" 2>/dev/null || true)" = "$(fingerprint)" ]; then
-    :
-  elif [ ! -d "$GOOD" ]; then
+  if [ "$(cat "$STATE/running" 2>/dev/null || true)" != "$(fingerprint)" ] && [ ! -d "$GOOD" ]; then
     words+=("what it has loaded is not known")
-  else
+  elif [ -d "$GOOD" ]; then
     mapfile -t -O "${#words[@]}" words < <(settings_changed "$(cat "$GOOD/etcd.service")" "$UNIT_TEXT")
     if [ "$(grep -v '^  --' "$GOOD/etcd.service")" != "$(grep -v '^  --' <<<"$UNIT_TEXT")" ]; then words+=("unit changed"); fi
     if [ "$(cat "$GOOD/ca.pem")" != "$CA_PEM" ]; then words+=("CA bundle changed"); fi
@@ -171,8 +169,7 @@ restart() {
   say "restarting etcd: $reason"
   install_files
   since=$(date '+%Y-%m-%d %H:%M:%S')
-  systemctl restart --no-block etcd.service
-  sleep 0.2
+  begin_restart
   if ! (wait_until_ready "$READY_SECONDS" && retry 30 healthy "$LOCAL") >/dev/null 2>&1; then
     words=$(last_words "$since")
     if [ -d "$GOOD" ]; then

@@ -150,8 +150,7 @@ shed_old_entries() {
     sed -n '/^ExecStart=/,/[^\\]$/p' "$UNIT" | sed '$s/$/ --snapshot-count=1/'
   } | put 0644 root:root "$override"
   systemctl daemon-reload
-  systemctl restart --no-block etcd.service
-  sleep 0.2
+  begin_restart
   wait_until_ready "$READY_SECONDS"
   retry 30 healthy "$LOCAL" >/dev/null || fail "not healthy after a restart with --snapshot-count=1; see $override"
   deadline=$((SECONDS + SETTLE_SECONDS))

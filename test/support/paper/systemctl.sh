@@ -8,6 +8,7 @@ case $1 in
   is-enabled) cat /var/paper/enabled; grep -qx enabled /var/paper/enabled ;;
   show) cat "/var/paper/property-$3" 2>/dev/null || echo ;;
   start | restart)
+    printf '%s%s\n' "$RANDOM" "$RANDOM" >/var/paper/property-InvocationID
     if [ "${*: -1}" = etcd.service ] && [ -e /var/paper/on-start ]; then bash /var/paper/on-start; fi
     ;;
 esac
