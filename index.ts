@@ -3,10 +3,6 @@ import { EtcdCluster } from "./components/cluster";
 import { loadConfig } from "./components/config";
 import { surveyHosts } from "./components/look";
 
-// The SDK keeps a stack trace for every promise and resource. Mapping each of them back to TypeScript
-// takes a third of the program's time, and nothing prints them but a crash.
-Reflect.deleteProperty(Error, "prepareStackTrace");
-
 export = async () => {
   const config = loadConfig(new pulumi.Config());
   const { verdicts, rotation } = await surveyHosts(config);

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { gzipSync, strToU8 } from "fflate";
 
 /** Scripts that a host runs, each followed by the ones it calls. */
 const PARTS = {
@@ -21,16 +22,37 @@ export function quote(value: string): string {
 
 /**
  * What is sent to `bash -s -- FUNCTION ARGUMENT...` on standard input: the values as quoted
- * assignments, then the script's files as they lie in `scripts/`, then the call.
+ * assignments, then the script's files as they lie in `scripts/`, packed into one line, then the call.
  *
  * @param values shell variables by name, uppercase.
  */
 export function assemble(script: ScriptName, values: Readonly<Record<string, string>>): string {
   const assignments = Object.entries(values).map(([name, value]) => `${name}=${quote(value)}\n`);
-  const parts = PARTS[script].map((part) =>
-    // Whole-line comments stay here: the state keeps every step's text twice and is written often.
-    readFileSync(join(__dirname, "scripts", `${part}.sh`), "utf8").replace(/^\s*#.*\n/gm, ""),
-  );
   // The call's own standard input is closed: nothing it starts may read on in the script.
-  return `${assignments.join("")}${parts.join("\n")}\n"$@" </dev/null\n`;
+  return `${assignments.join("")}${packed(script)}"$@" </dev/null\n`;
+}
+
+const kept = new Map<ScriptName, string>();
+
+/** The state keeps every step's text twice and is written at every step: a third of it is enough. */
+function packed(script: ScriptName): string {
+  const before = kept.get(script);
+  if (before !== undefined) {
+    return before;
+  }
+  // Not Node's own: what zlib makes differs between its builds, and would run every step again on another machine.
+  const bytes = gzipSync(strToU8(plain(script)), { level: 9, mtime: 0 });
+  const base64 = Buffer.from(bytes).toString("base64");
+  const line = `eval "$(printf %s ${base64} | base64 -d | gzip -d)"\n`;
+  kept.set(script, line);
+  return line;
+}
+
+/** The script's files, without whole-line comments. Exported for the tests. */
+export function plain(script: ScriptName): string {
+  return PARTS[script]
+    .map((part) =>
+      readFileSync(join(__dirname, "scripts", `${part}.sh`), "utf8").replace(/^\s*#.*\n/gm, ""),
+    )
+    .join("\n");
 }

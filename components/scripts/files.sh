@@ -20,7 +20,7 @@ apply() {
   put 0644 root:root "$PKI/server.pem" <<<"$SERVER_PEM"
   put 0600 etcd:etcd "$PKI/peer-key.pem" <<<"$PEER_KEY"
   put 0644 root:root "$PKI/peer.pem" <<<"$PEER_PEM"
-  runuser -u etcd -- test -r "$PKI/server-key.pem" ||
+  setpriv --reuid etcd --regid etcd --init-groups test -r "$PKI/server-key.pem" ||
     fail "the etcd user cannot read $PKI/server-key.pem; let it pass through the directories above"
   # Last: until then some leaf may still be of the CA before.
   put 0644 root:root "$ISSUER_MARK" <<<"$ISSUER"

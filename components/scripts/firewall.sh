@@ -9,10 +9,8 @@ FIREWALL_RULES=/etc/etcd-firewall.nft
 firewall() {
   local members members4 members6 clients4 clients6
   members=$(awk 'NF { print $NF }' <<<"$NODES"$'\n'"${1:-}")
-  members4=$(grep -v : <<<"$members" | paste -sd , - || true)
-  members6=$(grep : <<<"$members" | paste -sd , - || true)
-  clients4=$(grep -v : <<<"$CLIENT_NETWORKS" | paste -sd , - || true)
-  clients6=$(grep : <<<"$CLIENT_NETWORKS" | paste -sd , - || true)
+  members4=$(joined "$members") members6=$(joined "$members" IPv6)
+  clients4=$(joined "$CLIENT_NETWORKS") clients6=$(joined "$CLIENT_NETWORKS" IPv6)
   {
     echo '# Managed by etcd on Pulumi. Changes made here are seen as drift and taken back.'
     echo 'add table inet etcd'
@@ -65,16 +63,28 @@ UNIT
   systemctl start etcd-firewall.service
 }
 
+# joined ADDRESSES [IPv6]: those of one family, comma separated.
+joined() {
+  local address list=
+  while read -r address; do
+    case $address in
+      '') ;;
+      *:*) [ -z "${2:-}" ] || list=${list:+$list,}$address ;;
+      *) [ -n "${2:-}" ] || list=${list:+$list,}$address ;;
+    esac
+  done <<<"$1"
+  printf '%s' "$list"
+}
+
 # narrow_firewall: back to members only, when others were let in until they had left.
 narrow_firewall() {
-  local address
-  while read -r address; do
-    if ! awk '{ print $NF }' <<<"$NODES"$'\n'"$CLIENT_NETWORKS" | grep -qxF "$address"; then
-      firewall ""
-      host_receipt "$(sed -n '1s/^revision //p' "$STATE/receipts/host")"
-      return
-    fi
-  done < <(sed -n 's/^IPAddressAllow=//p' "$FIREWALL_DROP_IN" 2>/dev/null | grep -vx localhost)
+  local others
+  others=$(sed -n 's/^IPAddressAllow=//p' "$FIREWALL_DROP_IN" 2>/dev/null |
+    grep -vxF -e localhost -f <(awk '{ print $NF }' <<<"$NODES"$'\n'"$CLIENT_NETWORKS")) || return 0
+  if [ -n "$others" ]; then
+    firewall ""
+    host_receipt "$(sed -n '1s/^revision //p' "$STATE/receipts/host")"
+  fi
 }
 
 remove_firewall() {

@@ -10,13 +10,17 @@ apply() {
   wait_until_ready "$READY_SECONDS"
   list=$(retry 15 members "$LOCAL") || fail "no quorum of the cluster answers"
   surplus=$(members_not_at "$list" < <(configured_addresses))
-  if [ -n "$surplus" ] && in_the_chair; then take_out "$list" "$surplus"; fi
+  if [ -n "$surplus" ]; then
+    if in_the_chair; then take_out "$list" "$surplus"; fi
+    list=$(members "$LOCAL") || true
+  fi
   # A member that has just become ready publishes itself a moment later.
-  until list=$(members "$LOCAL") && [ -n "$list" ] && ! grep -q ' no$' <<<"$list" && as_configured "$list"; do
+  until [ -n "$list" ] && [[ $list$'\n' != *" no"$'\n'* ]] && as_configured "$list"; do
     if [ "$SECONDS" -ge "$deadline" ]; then
       fail "the members are not the configured ones, all of them started: $(awk '{ print $2, $3, ($5 == "no" ? "never started" : "started") }' <<<"$list" | paste -sd ';' -)"
     fi
     sleep 0.1
+    list=$(members "$LOCAL") || list=
   done
   alarms=$(etcdctl_as_client --endpoints "$LOCAL" alarm list) || fail "cannot read the alarms"
   if [ -n "$alarms" ]; then
@@ -40,8 +44,12 @@ apply() {
 # version_settled: the cluster speaks the series that all members run. At the end of a downgrade etcd leaves that mode within
 # seconds by itself; from 3.6 on it can be told to, and one that is left over from a change of mind must be.
 version_settled() {
-  if [ "$(minor "$VERSION")" != 3.5 ] && downgrading && in_the_chair; then cancel_downgrade; fi
-  settle "$(minor "$VERSION")"
+  local series
+  series=$(minor "$VERSION")
+  if ! settled "$series"; then
+    if [ "$series" != 3.5 ] && downgrading && in_the_chair; then cancel_downgrade; fi
+    settle "$series"
+  fi
   rm -f "$VERSION_SNAPSHOT"
 }
 
@@ -69,11 +77,26 @@ in_the_chair() {
 }
 
 # field NAME: the values of a field of the status, one for each member, without repetition.
-field() { sed -n "s/^\"$1\" : \"\{0,1\}\([^\"]*\)\"\{0,1\}\$/\1/p" <<<"$status" | sort -u; }
+field() {
+  local line value seen=$'\n'
+  while IFS= read -r line; do
+    case $line in "\"$1\" : "*) ;; *) continue ;; esac
+    value=${line#* : }
+    value=${value#\"}
+    value=${value%\"}
+    case $seen in *$'\n'"$value"$'\n'*) ;; *) seen=$seen$value$'\n' ;; esac
+  done <<<"$status"
+  seen=${seen#$'\n'}
+  printf '%s' "${seen%$'\n'}"
+}
 
 # one NAME WORDS: all members agree on a field of the status.
 one() {
-  if [ "$(field "$1" | wc -l)" -ne 1 ]; then fail "the members disagree about the $2: $(field "$1" | paste -sd ' ' -)"; fi
+  local values
+  values=$(field "$1")
+  if [ -z "$values" ] || [[ $values == *$'\n'* ]]; then
+    fail "the members disagree about the $2: $(sort <<<"$values" | paste -sd ' ' -)"
+  fi
 }
 
 # Nothing was left behind, so nothing is to be taken away.

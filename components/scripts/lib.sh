@@ -31,17 +31,18 @@ fail() {
   exit 1
 }
 
-# put MODE OWNER PATH: standard input becomes PATH, by rename, and only when something differs.
+# put MODE OWNER PATH: standard input becomes PATH, by rename, and only when something differs. Called often, so it starts as few
+# processes as it can.
 put() {
   local temporary
-  mkdir -p "$(dirname "$3")"
+  [ -d "${3%/*}" ] || mkdir -p "${3%/*}"
   # What a killed run was writing; it may be a key.
-  rm -f "$3".new-??????
-  temporary=$(mktemp "$3.new-XXXXXX")
-  cat >"$temporary"
-  chmod "$1" "$temporary"
-  chown "$2" "$temporary"
-  if cmp -s "$temporary" "$3" && [ ! -L "$3" ]; then
+  for temporary in "$3".new-??????; do [ ! -e "$temporary" ] || rm -f "$temporary"; done
+  printf -v temporary '%s.new-%06d' "$3" "$((BASHPID % 1000000))"
+  (umask 077 && exec cat >"$temporary")
+  if [ "$1" != 0600 ]; then chmod "$1" "$temporary"; fi
+  if [ "$2" != root:root ] || [ ! -O "$temporary" ] || [ ! -G "$temporary" ]; then chown "$2" "$temporary"; fi
+  if [ -e "$3" ] && [ ! -L "$3" ] && cmp -s "$temporary" "$3"; then
     chmod "$1" "$3"
     chown "$2" "$3"
     rm -f "$temporary"
@@ -59,8 +60,8 @@ unput() {
 # point TARGET PATH: PATH becomes a symbolic link to TARGET, by rename.
 point() {
   local temporary
+  printf -v temporary '%s.new-%06d' "$2" "$((BASHPID % 1000000))"
   rm -f "$2".new-??????
-  temporary=$(mktemp -u "$2.new-XXXXXX")
   ln -s "$1" "$temporary"
   mv -fT "$temporary" "$2"
 }
@@ -71,9 +72,10 @@ point() {
 # Asks for all of them at once: a host with slow processes has many things to be asked for.
 describe() {
   local thing content mode owner size changed digest
-  local -a found=() hashed=()
+  local -a found=() hashed=() links=() targets=()
   local -A attributes=() digests=()
   for thing in "$@"; do
+    if [ -L "$thing" ]; then links+=("$thing"); fi
     if [[ $thing == @* ]] || [ -L "$thing" ] || [ ! -e "$thing" ]; then continue; fi
     found+=("$thing")
     # Of a release's binaries (tens of megabytes) size and time of the last change, which a swapped binary cannot keep without
@@ -88,6 +90,8 @@ describe() {
   if [ "${#hashed[@]}" -gt 0 ]; then
     while read -r digest thing; do digests[$thing]=$digest; done < <(sha256sum "${hashed[@]}" 2>/dev/null)
   fi
+  # A line for each, in their order.
+  if [ "${#links[@]}" -gt 0 ]; then mapfile -t targets < <(readlink "${links[@]}"); fi
   for thing in "$@"; do
     if [[ $thing == @* ]]; then
       content=$(state_of "$thing")
@@ -98,7 +102,8 @@ describe() {
         printf 'absent %s\n' "$thing"
       fi
     elif [ -L "$thing" ]; then
-      printf 'link %s %s\n' "$(readlink "$thing")" "$thing"
+      printf 'link %s %s\n' "${targets[0]}" "$thing"
+      targets=("${targets[@]:1}")
     elif [ -z "${attributes[$thing]-}" ]; then
       printf 'absent %s\n' "$thing"
     elif [ -d "$thing" ]; then
@@ -126,7 +131,6 @@ state_of() {
 receipt() {
   local step=$1 revision=$2
   shift 2
-  mkdir -p "$STATE/receipts"
   {
     printf 'revision %s\n' "$revision"
     describe "$@"

@@ -6,30 +6,32 @@
 # Takes the host step's values, PKI and VERSION.
 
 probe() {
-  local step revision line snapshot active=inactive
-  local -a firewall_drift=()
+  local step snapshot active=inactive
+  local -a firewall_drift=() receipts=()
   printf 'clock %s\n' "$(date +%s%3N)"
   preflight_findings | sed 's/^/finding /'
-  if [ -e "$FORMED" ]; then echo formed; fi
   if [ ! -d "$DATA/member/wal" ]; then echo empty; fi
-  if [ -e "$FORMED" ]; then sed -n 's/^./node &/p' "$STATE/nodes" 2>/dev/null || true; fi
-  if [ -f "$STATE/wanted" ]; then sed 's/^/wanted /' "$STATE/wanted"; fi
-  if snapshot=$(cat "$STATE/version-snapshot" 2>/dev/null) && [ -f "${snapshot##* }" ]; then echo "snapshot $snapshot"; fi
-  if [ -e "$FORMED" ]; then sed -n "s|^$RELEASES/v\([0-9.]*\)/etcd\$|installed \1|p" < <(readlink /usr/local/bin/etcd); fi
+  if [ -e "$FORMED" ]; then
+    echo formed
+    sed -n 's/^./node &/p' "$STATE/nodes" 2>/dev/null || true
+    sed -n "s|^$RELEASES/v\([0-9.]*\)/etcd\$|installed \1|p" < <(readlink /usr/local/bin/etcd)
+  fi
+  if [ -f "$STATE/wanted" ]; then printf 'wanted %s\n' "$(<"$STATE/wanted")"; fi
+  if [ -f "$STATE/version-snapshot" ] && snapshot=$(<"$STATE/version-snapshot") && [ -f "${snapshot##* }" ]; then
+    echo "snapshot $snapshot"
+  fi
   certificates
   if [ -f "$TRUST_MARK" ]; then printf 'trust %s\n' "$(paste -sd ' ' "$TRUST_MARK")"; fi
-  if [ -f "$ISSUER_MARK" ]; then printf 'issuer %s\n' "$(cat "$ISSUER_MARK")"; fi
+  if [ -f "$ISSUER_MARK" ]; then printf 'issuer %s\n' "$(<"$ISSUER_MARK")"; fi
   unit_differences
   if [ -e "$FORMED" ] && [ "$active" = active ]; then member_differences; fi
   for step in host binaries files member; do
     [ -f "$STATE/receipts/$step" ] || continue
-    revision=$(sed -n '1s/^revision //p' "$STATE/receipts/$step")
-    printf 'receipt %s %s\n' "$step" "$revision"
-    while read -r line; do
-      printf 'drift %s %s\n' "$step" "$line"
-    done < <(differences "$STATE/receipts/$step")
+    receipts+=("$STATE/receipts/$step" "drift $step ")
+    printf 'receipt %s %s\n' "$step" "$(sed -n '1s/^revision //p' "$STATE/receipts/$step")"
     if [ "$step" = host ] && [ "${#firewall_drift[@]}" -gt 0 ]; then printf 'drift host %s\n' "${firewall_drift[@]}"; fi
   done
+  differences "${receipts[@]}"
 }
 
 # unit_differences: what keeps systemd from running etcd as the files say, and what the running etcd does not have from them, in
@@ -122,35 +124,52 @@ downgrade() {
 
 # live_members: the member list and who of them answers, all asked at once.
 live_members() {
-  local id name peers learner started
+  local list endpoints="" health="" id name peers learner started
+  list=$(members "$LOCAL") || return 0
+  while read -r id name peers learner started; do
+    if [ "$started" = yes ]; then endpoints=$endpoints,$(client_url "$peers"); fi
+  done <<<"$list"
+  if [ -n "$endpoints" ]; then
+    health=$(etcdctl_as_client --endpoints "${endpoints#,}" --command-timeout 3s endpoint health 2>/dev/null) || true
+  fi
   while read -r id name peers learner started; do
     [ -n "$id" ] || continue
-    (
-      if [ "$started" = yes ] && healthy "$(client_url "$peers")"; then started=yes; else started=no; fi
-      printf 'member %s %s %s %s\n' "$name" "$peers" "$learner" "$started"
-    ) &
-  done < <(members "$LOCAL")
-  wait
+    if [ "$started" = yes ] && [[ $'\n'$health == *$'\n'"$(client_url "$peers") is healthy"* ]]; then started=yes; else started=no; fi
+    printf 'member %s %s %s %s\n' "$name" "$peers" "$learner" "$started"
+  done <<<"$list"
 }
 
 # certificates: the public ones of this host, for the program to read their ends; a bundle has several.
 certificates() {
   local name
+  local -a files=()
   for name in ca client server peer; do
-    if [ -f "$PKI/$name.pem" ]; then
-      awk -v name="$name.pem" '/-----BEGIN/ { text = ""; next } /-----END/ { print "certificate", name, text; next } { text = text $0 }' "$PKI/$name.pem"
-    fi
+    if [ -f "$PKI/$name.pem" ]; then files+=("$PKI/$name.pem"); fi
   done
+  [ "${#files[@]}" -gt 0 ] || return 0
+  awk '
+    /-----BEGIN/ { text = ""; next }
+    /-----END/ { name = FILENAME; sub(".*/", "", name); print "certificate", name, text; next }
+    { text = text $0 }' "${files[@]}"
 }
 
-# differences RECEIPT: what is not as the step left it, in words, one a line.
+# differences RECEIPT [PREFIX] ...: what is not as the steps left it, in words, one a line, each with its receipt's prefix. Looks at
+# the things of all receipts together.
 differences() {
-  local index
-  local -a before now
-  mapfile -t before < <(sed 1d "$1")
+  local index line
+  local -a lines before=() now=() prefixes=()
+  while [ $# -gt 0 ]; do
+    mapfile -t lines <"$1"
+    for line in "${lines[@]:1}"; do
+      before+=("$line")
+      prefixes+=("${2:-}")
+    done
+    shift "$(($# > 1 ? 2 : 1))"
+  done
   mapfile -t now < <(describe "${before[@]##* }")
   for index in "${!before[@]}"; do
-    if [ "${now[index]}" != "${before[index]}" ]; then difference "${before[index]}" "${now[index]}"; fi
+    [ "${now[index]}" != "${before[index]}" ] || continue
+    while read -r line; do printf '%s%s\n' "${prefixes[index]}" "$line"; done < <(difference "${before[index]}" "${now[index]}")
   done
 }
 

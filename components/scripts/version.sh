@@ -176,10 +176,13 @@ snapshot_index() {
   printf '%s' "$newest"
 }
 
-# settle SERIES: waits until the cluster speaks it and is not on its way down.
+# settled SERIES: the cluster speaks it and is not on its way down.
+settled() { [ "$(cluster_version)" = "$1" ] && ! downgrading; }
+
+# settle SERIES: waits until it is settled.
 settle() {
   local deadline=$((SECONDS + SETTLE_SECONDS))
-  until [ "$(cluster_version)" = "$1" ] && ! downgrading; do
+  until settled "$1"; do
     if [ "$SECONDS" -ge "$deadline" ]; then
       if downgrading; then fail "after $SETTLE_SECONDS s the cluster's downgrade is still under way"; fi
       fail "after $SETTLE_SECONDS s the cluster still speaks $(cluster_version), not $1"

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { assemble, quote, type ScriptName } from "../../components/shell";
+import { assemble, plain, quote, type ScriptName } from "../../components/shell";
 import { generator } from "../support/random";
 
 const SCRIPTS: readonly ScriptName[] = [
@@ -105,7 +105,7 @@ describe("assemble", () => {
 
   test("uses every script file", () => {
     const files = readdirSync(SOURCES);
-    const all = SCRIPTS.map((script) => assemble(script, {})).join("");
+    const all = SCRIPTS.map((script) => plain(script)).join("");
     const unused = files.filter((file) => {
       const [, comment = "", ...lines] = readFileSync(join(SOURCES, file), "utf8").split("\n");
       // The first comment of each names what it is.
@@ -137,7 +137,7 @@ describe("assemble", () => {
   test("sends no comments, and no script has one where it would be text", () => {
     const commented = (text: string) => text.split("\n").filter((line) => /^\s*#/.test(line));
     for (const script of SCRIPTS) {
-      expect(commented(assemble(script, {}))).toEqual([]);
+      expect(commented(plain(script))).toEqual([]);
     }
     expect(assemble("files", { PEM: "# kept" })).toContain("PEM='# kept'");
     const here = /<<-?'?(\w+)'?\n([\s\S]*?\n)\1\n/g;
@@ -147,6 +147,14 @@ describe("assemble", () => {
         expect(commented(document), file).toEqual([]);
       }
     }
+  });
+
+  test("packs the files, and leaves the values and the call as they are", () => {
+    const [value, line = "", ...rest] = assemble("member", { NODE: "etcd01" }).split("\n");
+    expect([value, ...rest]).toEqual(["NODE=etcd01", '"$@" </dev/null', ""]);
+    const unpacked = spawnSync("bash", ["-c", line.replace("eval", "printf '%s\\n'")]);
+    expect(unpacked.stdout.toString()).toBe(plain("member"));
+    expect(line.length).toBeLessThan(plain("member").length / 2);
   });
 
   test("hands every value over as it is", () => {

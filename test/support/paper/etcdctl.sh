@@ -89,7 +89,18 @@ case $call in
     answers "$(client_of "${words[1]}")" || refuse 'etcdserver: bad leader transferee'
     echo "${words[1]}" >leader
     ;;
-  'endpoint health') answers "$endpoints" || refuse 'unhealthy cluster' ;;
+  'endpoint health')
+    unhealthy=
+    for endpoint in ${endpoints//,/ }; do
+      if answers "$endpoint"; then
+        echo "$endpoint is healthy: successfully committed proposal: took = 1ms"
+      else
+        echo "$endpoint is unhealthy: failed to commit proposal: context deadline exceeded" >&2
+        unhealthy=yes
+      fi
+    done
+    [ -z "$unhealthy" ] || refuse 'unhealthy cluster'
+    ;;
   'endpoint status')
     [ "$format" = fields ] || refuse "unexpected format $format"
     if [ "$all" = yes ]; then
