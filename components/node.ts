@@ -50,8 +50,8 @@ export class EtcdNode extends pulumi.ComponentResource {
         SHA256_AMD64: config.release.sha256.amd64 ?? "",
         SHA256_ARM64: config.release.sha256.arm64 ?? "",
       },
-      // The preflight of this host comes first; the download itself needs nothing from it.
-      [this.host],
+      // The download needs nothing from the host's step but its preflight, and the look had that too.
+      args.verdict.hold === "revision" ? [this.host] : [],
     );
     this.files = this.#step(
       "files",

@@ -57,7 +57,9 @@ download() {
   chmod 0755 "$work/release" "$work/release/etcd" "$work/release/etcdctl" "$work/release/etcdutl"
   rm -rf "$directory"
   mv -T "$work/release" "$directory"
-  sync -f "$directory"
+  # A member must find its release whole after a power cut. Where none was ever ready there is none to come back: an installation
+  # that lost a part is seen by its size then, and repeated, so that nobody waits for slow disks here.
+  if [ -e "$FORMED" ]; then sync "$directory" "$directory/etcd" "$directory/etcdctl" "$directory/etcdutl"; fi
   describe "$directory/etcd" "$directory/etcdctl" "$directory/etcdutl" | put 0644 root:root "$directory/manifest"
 }
 

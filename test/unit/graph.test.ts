@@ -69,7 +69,7 @@ describe("the tree", () => {
 });
 
 describe("the order", () => {
-  test("is host, then binaries and files, then the members one after the other, then the gates", async () => {
+  test("is host and binaries, then files, then the members one after the other, then the gates", async () => {
     const graph = await theGraph();
     const names = ["etcd01", "etcd02", "etcd03"];
     const reachable = names.flatMap((name) => [`${name}-host`, `${name}-files`]);
@@ -78,7 +78,7 @@ describe("the order", () => {
     );
     const of = (name: string, ...before: string[]) => ({
       [`${name}-host`]: [],
-      [`${name}-binaries`]: [`${name}-host`],
+      [`${name}-binaries`]: [],
       [`${name}-files`]: [`${name}-host`],
       // Every host lets the member in, and has certificates that are good, before it starts.
       [`${name}-member`]: [`${name}-binaries`, ...reachable, ...before].sort(),
@@ -89,6 +89,12 @@ describe("the order", () => {
       ...of("etcd02", "etcd01-member"),
       ...of("etcd03", "etcd02-member"),
     });
+  });
+
+  test("has the host's own preflight before the binaries when nobody looked", async () => {
+    const config = cluster(undefined, { drift: false });
+    const graph = await graphOf(config, unseen(config.connections.keys(), NOW));
+    expect(graph.get("etcd02-binaries").dependsOn).toEqual(["etcd02-host"]);
   });
 
   test("of the members is the configuration's, not the alphabet's", async () => {

@@ -55,6 +55,17 @@ describe.skipIf(reason !== undefined)(`step binaries${reason ? ` (${reason})` : 
     expect(host.sh(`stat -c '%n %i %y' ${RELEASES}/v3.6.16/*`)).toBe(before);
   });
 
+  test("waits for the disk where a member must come up again after a power cut", () => {
+    host.sh(`printf '#!/bin/sh\\necho "$@" >>/var/paper/sync\\n' >/usr/local/sbin/sync
+      chmod 0755 /usr/local/sbin/sync; : >/var/paper/sync`);
+    apply({ VERSION: "3.6.15" });
+    expect(host.sh("cat /var/paper/sync")).toBe("");
+    host.sh("touch /var/lib/etcd-on-pulumi/formed");
+    apply();
+    const tools = ["etcd", "etcdctl", "etcdutl"].map((tool) => `${RELEASES}/v3.6.16/${tool}`);
+    expect(host.sh("cat /var/paper/sync")).toBe([`${RELEASES}/v3.6.16`, ...tools].join(" "));
+  });
+
   test("puts another version beside it and leaves the switch to the member's step", () => {
     apply({ VERSION: "3.6.15" });
     expect(apply()).toEqual(good);
@@ -65,6 +76,7 @@ describe.skipIf(reason !== undefined)(`step binaries${reason ? ` (${reason})` : 
   test.each([
     ["swapped", `echo evil >${RELEASES}/v3.6.16/etcd`],
     ["removed", `rm ${RELEASES}/v3.6.16/etcdctl`],
+    ["cut short by a power cut", `truncate -s 3 ${RELEASES}/v3.6.16/etcdctl`],
     ["not finished", `rm ${RELEASES}/v3.6.16/manifest`],
     ["made writable", `chmod 777 ${RELEASES}/v3.6.16/etcdutl`],
   ])("installs anew what was %s", (_, damage) => {
