@@ -139,6 +139,21 @@ describe.skipIf(reason !== undefined)(`step host${reason ? ` (skipped: ${reason}
       expect(cluster.changes()).toEqual([]);
     });
 
+    test("tells who the members are until the change has ended, though another one leads", () => {
+      const told = () =>
+        cluster
+          .run("probe", "member_differences", { ...VALUES, NODES: THEN, VERSION: "3.6.16" })
+          .stdout.split("\n")
+          .filter((line) => line.startsWith("member"));
+      expect(told()).toEqual([]);
+      host.sh(`touch ${state("changing")}`);
+      expect(told().sort()).toEqual([
+        "member etcd01 https://192.168.1.83:2380 false yes",
+        "member etcd02 https://192.168.1.84:2380 false yes",
+        "member etcd03 https://192.168.1.85:2380 false yes",
+      ]);
+    });
+
     test("refuses a new address that packets do not leave from", () => {
       const { status, stderr } = cluster.run(
         "host",
