@@ -64,7 +64,10 @@ export class EtcdCluster extends pulumi.ComponentResource {
     });
     const present = all.filter(({ lost }) => !lost);
     // A member asks the others before it restarts: their firewalls and certificates come first.
-    const reachable = present.flatMap(({ node }) => [node.host, node.files]);
+    const reachable = present.flatMap(({ node }) => [
+      node.host,
+      ...(node.files === undefined ? [] : [node.files]),
+    ]);
     const speaker = present.find(({ verdict }) => verdict.hold !== "everything") ?? present[0];
     const lost = config.nodes.filter((node) => node.lost).map(({ address }) => address);
     // A dead member goes before others come: etcd adds none while one does not answer.

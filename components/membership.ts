@@ -13,7 +13,7 @@ export interface LiveMember {
 
 /** What the configuration does to the members. */
 export interface Change {
-  /** One line when members join or leave; none when the lists agree. */
+  /** One line when members join, move or leave; none when the lists agree. */
   readonly plan: readonly string[];
   /** Reasons to refuse it. */
   readonly findings: readonly string[];
@@ -21,9 +21,25 @@ export interface Change {
   readonly joining: readonly string[];
   /** Names of members that the configuration has no longer, or as lost. */
   readonly leaving: readonly string[];
+  /** By name of a member whose address changes, in words from where to where. */
+  readonly moving: ReadonlyMap<string, string>;
 }
 
-export const NO_CHANGE: Change = { plan: [], findings: [], joining: [], leaving: [] };
+export const NO_CHANGE: Change = {
+  plan: [],
+  findings: [],
+  joining: [],
+  leaving: [],
+  moving: new Map(),
+};
+
+/** What is known of the configured nodes' hosts, by node name. */
+export interface HostsSeen {
+  /** Nodes whose host has no data; one that is listed was rebuilt. */
+  readonly empty: ReadonlySet<string>;
+  /** Why a host could not be looked at. */
+  readonly silent: ReadonlyMap<string, string>;
+}
 
 /** Voters that must agree, of so many. */
 export function quorum(voters: number): number {
@@ -31,70 +47,143 @@ export function quorum(voters: number): number {
 }
 
 /**
- * Compares the live member list with the configured nodes: who joins, who leaves, and whether a
- * quorum of healthy voters is left (etcd docs, «Runtime reconfiguration»). The hosts' own scripts
- * check the same again just before the act.
- *
- * @param empty names of configured nodes whose host has no data; one that is listed was rebuilt.
+ * Compares the live member list with the configured nodes: who joins, who moves, who leaves, and
+ * whether a quorum of healthy voters is left (etcd docs, «Runtime reconfiguration»). A member is
+ * that of the node with its peer URL; failing that, that of the node with its name, which moves
+ * then. The hosts' own scripts check the same again just before the act.
  */
 export function judgeMembership(
   live: readonly LiveMember[],
   nodes: readonly NodeConfig[],
-  empty: ReadonlySet<string>,
+  { empty, silent }: HostsSeen,
 ): Change {
-  const wanted = new Map(
-    nodes.filter(({ lost }) => !lost).map((node) => [peerUrl(node.address), node.name]),
-  );
+  const wanted = nodes.filter(({ lost }) => !lost).map((node) => new Wanted(node, live));
   const voters = live.filter(({ learner }) => !learner);
-  const leaving = live.filter(({ peerUrls }) => !wanted.has(peerUrls));
-  const listed = new Set(live.map(({ peerUrls }) => peerUrls));
-  const rebuilt = new Set(
-    [...wanted].filter(([url, name]) => listed.has(url) && empty.has(name)).map(([, name]) => name),
-  );
-  const joining = [...wanted]
-    .filter(([url, name]) => !listed.has(url) || rebuilt.has(name))
-    .map(([, name]) => name);
-  if (leaving.length === 0 && joining.length === 0) {
+  const count = `${many(voters.length, "voter")}, ${voters.filter(({ healthy }) => healthy).length} healthy`;
+  const taken = wanted.flatMap((node) => node.taken(wanted));
+  if (taken.length > 0) {
+    return { ...NO_CHANGE, findings: taken };
+  }
+  const joining = wanted.filter(({ name, member }) => member === undefined || empty.has(name));
+  // A member without a name was added by a run that got no further: it is used as it is.
+  const rebuilt = joining.filter(({ member }) => member !== undefined && member.name !== "");
+  const moving = wanted.filter((node) => node.isElsewhere && !joining.includes(node));
+  const leaving = live.filter((one) => !wanted.some(({ member }) => member === one));
+  if (leaving.length === 0 && joining.length === 0 && moving.length === 0) {
     return NO_CHANGE;
   }
-  const lost = new Set(nodes.filter((node) => node.lost).map((node) => peerUrl(node.address)));
-  const staying = voters.filter(
-    ({ peerUrls }) => wanted.has(peerUrls) && !rebuilt.has(wanted.get(peerUrls) ?? ""),
-  );
+  const isOf = (some: readonly Wanted[]) => (one: LiveMember) =>
+    some.some(({ member }) => member === one);
+  const lost = new Set(nodes.filter((node) => node.lost).map(({ address }) => peerUrl(address)));
+  const staying = voters.filter((one) => isOf(wanted)(one) && !isOf(joining)(one));
   const well = staying.filter(({ healthy }) => healthy);
-  const sick = staying.filter(({ healthy }) => !healthy).map(({ name }) => name);
-  const count = `${voters.length} voters, ${voters.filter(({ healthy }) => healthy).length} healthy`;
+  const sick = staying.filter(({ healthy }) => !healthy);
   const findings: string[] = [];
   if (leaving.length > 0 && well.length < quorum(staying.length)) {
     findings.push(
-      `${count}: removing ${names(leaving)} would leave ${well.length} healthy of ${staying.length}, and ${quorum(staying.length)} are needed; bring ${sick.join(", ")} back or mark it lost`,
+      `${count}: removing ${names(leaving)} would leave ${well.length} healthy of ${staying.length}, and ${quorum(staying.length)} are needed; bring ${names(sick)} back or mark it lost`,
     );
   }
-  // etcd adds no member while one of those that stay does not answer (--strict-reconfig-check).
   const unhealthy = voters.filter(({ healthy, peerUrls }) => !healthy && !lost.has(peerUrls));
-  const blocking = unhealthy.filter(({ peerUrls }) => !rebuilt.has(wanted.get(peerUrls) ?? ""));
+  // etcd adds no member while one of those that stay does not answer (--strict-reconfig-check); a
+  // member that moves has done so by then.
+  const blocking = unhealthy.filter((one) => !isOf(joining)(one) && !isOf(moving)(one));
   if (joining.length > 0 && blocking.length > 0) {
     findings.push(
-      `${count}: ${joining.join(", ")} cannot join while ${names(blocking)} does not answer; bring it back or mark it lost`,
+      `${count}: ${namesOf(joining)} cannot join while ${names(blocking)} does not answer; bring it back or mark it lost`,
     );
   }
-  const after = wanted.size;
+  const present = voters.filter(({ peerUrls }) => !lost.has(peerUrls));
+  for (const { name, member } of moving) {
+    const down = unhealthy.filter((one) => one !== member);
+    // One that answers nobody where it is costs nothing when it restarts.
+    if (member?.healthy && down.length > 0) {
+      findings.push(
+        `${count}: moving ${name} restarts it, which would leave ${present.length - 1 - down.length} healthy of ${present.length}, and nothing restarts beside a member that is down; bring ${names(down)} back or mark it lost`,
+      );
+    }
+  }
+  for (const { name } of [...joining, ...moving]) {
+    const reason = silent.get(name);
+    if (reason !== undefined) {
+      findings.push(`${name}: cannot join or move while its host cannot be reached: ${reason}`);
+    }
+  }
+  // The rest of them serves on while one restarts; of two or one there is no rest that could.
+  const pause =
+    moving.length > 0 && present.length - 1 < quorum(present.length)
+      ? [`nobody is answered while it restarts, for ${quorum(present.length)} are needed`]
+      : [];
+  const after = wanted.length;
   const parts = [
-    ...joining.map((name) =>
-      rebuilt.has(name)
-        ? `${name} is rebuilt: its old member is removed, it joins again as a learner and is promoted`
-        : `${name} joins as a learner and is promoted`,
+    ...moving.map((node) => `${node.move} and restarts there`),
+    ...pause,
+    ...joining.map((node) =>
+      rebuilt.includes(node) ? node.rebuilt : `${node.name} joins as a learner and is promoted`,
     ),
-    ...leaving.map(({ name }) => `${name === "" ? "a member that never started" : name} leaves`),
+    ...leaving.map((one) => leave(one, lost.has(one.peerUrls))),
   ];
   return {
     plan: [
-      `members: ${count}; ${parts.join("; ")}; then ${after} voters, quorum ${quorum(after)}, which survives ${after - quorum(after)} down`,
+      `members: ${count}; ${parts.join("; ")}; then ${many(after, "voter")}, quorum ${quorum(after)}, which survives ${after - quorum(after)} down`,
     ],
     findings,
-    joining,
+    joining: joining.map(({ name }) => name),
     leaving: leaving.map(({ name }) => name),
+    moving: new Map(moving.map((node) => [node.name, `${node.before} to ${node.address}`])),
   };
+}
+
+/** A node that is to have a member, and the one it has. */
+class Wanted {
+  readonly name: string;
+  readonly address: string;
+  readonly member: LiveMember | undefined;
+  /** Its member has another address now. */
+  readonly isElsewhere: boolean;
+  readonly #live: readonly LiveMember[];
+
+  constructor({ name, address }: NodeConfig, live: readonly LiveMember[]) {
+    this.name = name;
+    this.address = address;
+    this.#live = live;
+    const here = live.find(({ peerUrls }) => peerUrls === peerUrl(address));
+    const named = live.find((one) => one.name === name);
+    this.member = here ?? named;
+    this.isElsewhere = here === undefined && named !== undefined;
+  }
+
+  /** The address that its member has now. */
+  get before(): string {
+    return addressOf(this.member?.peerUrls ?? "");
+  }
+
+  get move(): string {
+    return `${this.name} moves from ${this.before} to ${this.address}`;
+  }
+
+  get rebuilt(): string {
+    const joins = "its old member is removed, it joins again as a learner and is promoted";
+    return this.isElsewhere
+      ? `${this.move}, where the host is empty: ${joins}; what is left at ${this.before} is not taken away`
+      : `${this.name} is rebuilt: ${joins}`;
+  }
+
+  /** A member keeps its name for life, and two cannot have one address, not even for a moment. */
+  taken(others: readonly Wanted[]): readonly string[] {
+    const name = this.member?.name ?? "";
+    if (name === "" || name === this.name) {
+      return [];
+    }
+    const elsewhere = others.find((other) => other.name === name);
+    const remedy =
+      elsewhere !== undefined
+        ? `move ${name} to ${elsewhere.address} first`
+        : this.#live.some((one) => one.name === this.name)
+          ? `remove ${name} in an edit of its own first`
+          : `call the node ${name}, or remove ${name} in one edit and add ${this.name} in the next`;
+    return [`${this.name}: ${this.address} is the address of the member ${name}; ${remedy}`];
+  }
 }
 
 /**
@@ -126,10 +215,33 @@ export function judgeWithoutQuorum(
       };
 }
 
+function leave({ name, healthy, learner }: LiveMember, lost: boolean): string {
+  const leaves = `${name === "" ? "a member that never started" : name} leaves`;
+  if (name === "" || learner || lost !== healthy) {
+    return leaves;
+  }
+  return lost
+    ? `${leaves} as lost, though it answers: its host is left as it is`
+    : `${leaves}, and does not answer: mark it lost first if its host cannot be dialled any more`;
+}
+
 function names(members: readonly LiveMember[]): string {
   return members.map(({ name }) => name).join(", ");
 }
 
+function namesOf(nodes: readonly Wanted[]): string {
+  return nodes.map(({ name }) => name).join(", ");
+}
+
+function many(count: number, thing: string): string {
+  return `${count} ${thing}${count === 1 ? "" : "s"}`;
+}
+
 function peerUrl(address: string): string {
   return `https://${bracketed(address)}:2380`;
+}
+
+/** Of the first of its peer URLs. */
+function addressOf(peerUrls: string): string {
+  return peerUrls.replace(/,.*/, "").replace(/^https:\/\/\[?|\]?:\d+$/g, "");
 }

@@ -25,23 +25,28 @@ export interface NodeArgs {
 export class EtcdNode extends pulumi.ComponentResource {
   readonly nodeName: string;
   readonly host: remote.Command;
-  readonly files: remote.Command;
+  /**
+   * The leaf certificates. Those of a member that moves come with its turn, because they name its
+   * new address only: until it has arrived nobody believes them.
+   */
+  readonly files?: remote.Command;
   /** Changes whenever the member's step has something to do. */
   readonly work: pulumi.Output<string>;
   readonly #args: NodeArgs;
-  readonly #prepared: remote.Command[];
+  readonly #binaries: remote.Command;
+  readonly #leaves: { readonly server: Certificate; readonly peer: Certificate };
 
   constructor(args: NodeArgs, opts?: pulumi.ComponentResourceOptions) {
     super("etcd:index:Node", args.node.name, {}, opts);
     this.nodeName = args.node.name;
     this.#args = args;
-    const { config, node, client, authorities } = args;
-    const certificates = {
+    const { config, node, authorities } = args;
+    this.#leaves = {
       server: nodeCertificate(node, "server", authorities.signer, config.pki, { parent: this }),
       peer: nodeCertificate(node, "peer", authorities.signer, config.pki, { parent: this }),
     };
     this.host = this.#step("host", hostValues(config, node), []);
-    const binaries = this.#step(
+    this.#binaries = this.#step(
       "binaries",
       {
         NODE: node.name,
@@ -53,22 +58,9 @@ export class EtcdNode extends pulumi.ComponentResource {
       // The download needs nothing from the host's step but its preflight, and the look had that too.
       args.verdict.hold === "revision" ? [this.host] : [],
     );
-    this.files = this.#step(
-      "files",
-      {
-        NODE: node.name,
-        PKI: config.pki.directory,
-        ISSUER: authorities.signer.rotation,
-        CLIENT_PEM: pem(client.certificate),
-        CLIENT_KEY: pem(client.privateKey),
-        SERVER_PEM: pem(certificates.server.certificate),
-        SERVER_KEY: pem(certificates.server.privateKey),
-        PEER_PEM: pem(certificates.peer.certificate),
-        PEER_KEY: pem(certificates.peer.privateKey),
-      },
-      [this.host],
-    );
-    this.#prepared = [this.host, binaries, this.files];
+    if (!args.verdict.moving) {
+      this.files = this.#install([this.host]);
+    }
     this.work = authorities.bundle.apply((ca) =>
       sha256(
         [
@@ -91,6 +83,7 @@ export class EtcdNode extends pulumi.ComponentResource {
    */
   member(after: readonly pulumi.Resource[]): remote.Command {
     const { config, node, authorities, token } = this.#args;
+    const files = this.files ?? this.#install([this.host, ...after]);
     return this.#step(
       "member",
       {
@@ -108,7 +101,7 @@ export class EtcdNode extends pulumi.ComponentResource {
         ENVIRONMENT: renderEnvironment(node),
         UNIT_TEXT: renderUnit(config),
       },
-      [...this.#prepared, ...after],
+      [this.host, this.#binaries, files, ...after],
     );
   }
 
@@ -157,7 +150,27 @@ export class EtcdNode extends pulumi.ComponentResource {
         revision: "lost",
         hold: verdict.hold,
       },
-      { ...opts, dependsOn: [...after] },
+      { ...opts, dependsOn: [...after, this.#binaries] },
+    );
+  }
+
+  #install(after: readonly pulumi.Resource[]): remote.Command {
+    const { config, node, client, authorities } = this.#args;
+    const { server, peer } = this.#leaves;
+    return this.#step(
+      "files",
+      {
+        NODE: node.name,
+        PKI: config.pki.directory,
+        ISSUER: authorities.signer.rotation,
+        CLIENT_PEM: pem(client.certificate),
+        CLIENT_KEY: pem(client.privateKey),
+        SERVER_PEM: pem(server.certificate),
+        SERVER_KEY: pem(server.privateKey),
+        PEER_PEM: pem(peer.certificate),
+        PEER_KEY: pem(peer.privateKey),
+      },
+      after,
     );
   }
 

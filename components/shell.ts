@@ -4,10 +4,10 @@ import { gzipSync, strToU8 } from "fflate";
 
 /** Scripts that a host runs, each followed by the ones it calls. */
 const PARTS = {
-  host: ["lib", "preflight", "cluster", "firewall", "host"],
+  host: ["lib", "preflight", "cluster", "membership", "firewall", "host"],
   binaries: ["lib", "binaries"],
   files: ["lib", "files"],
-  member: ["lib", "cluster", "version", "roll", "member"],
+  member: ["lib", "cluster", "membership", "version", "roll", "move", "member"],
   lost: ["lib", "cluster", "membership", "lost"],
   health: ["lib", "cluster", "version", "membership", "firewall", "health"],
   probe: ["lib", "preflight", "cluster", "probe"],

@@ -18,6 +18,8 @@ export interface Verdict {
   readonly leader: boolean;
   /** Its host has no running member of a cluster that exists: its turn comes first. */
   readonly absent: boolean;
+  /** The address of its member changes: its turn comes before all others. */
+  readonly moving: boolean;
   readonly revisions: Readonly<Record<StepName, string>>;
 }
 
@@ -66,6 +68,18 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Exp
     [...looks].filter(([, look]) => !look.seen || look.receipts.has("host")).map(([name]) => name),
   );
   const formed = [...looks.values()].some((look) => look.seen && look.formed);
+  const seen = [...looks.values()].filter((look) => look.seen);
+  const { members: live } = [...seen.filter(({ leader }) => leader), ...seen].find(
+    ({ members }) => members.length > 0,
+  ) ?? { members: [] };
+  const hosts = {
+    empty: new Set([...looks].filter(([, look]) => look.seen && look.empty).map(([name]) => name)),
+    silent: new Map([...looks].flatMap(([name, look]) => (look.seen ? [] : [[name, look.reason]]))),
+  };
+  const change =
+    live.length > 0
+      ? judgeMembership(live, expected.nodes, hosts)
+      : judgeWithoutQuorum(new Set(seen.flatMap(({ nodes }) => nodes)), expected.nodes);
   for (const [name, look] of looks) {
     if (!look.seen) {
       const known = formed && !look.distrusted;
@@ -76,7 +90,8 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Exp
       );
       continue;
     }
-    const ours = look.receipts.has("host");
+    // What stands in the way of a move is no concern of a host that stays.
+    const ours = look.receipts.has("host") && !change.moving.has(name);
     for (const finding of look.findings) {
       if (finding.about === undefined || !excused.has(finding.about)) {
         (ours ? warnings : findings).push(`${name}: ${finding.text}`);
@@ -86,17 +101,6 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Exp
   for (const [name, look] of looks) {
     warnings.push(...endingSoon(look, now, expected).map((text) => `${name}: ${text}`));
   }
-  const seen = [...looks.values()].filter((look) => look.seen);
-  const { members: live } = [...seen.filter(({ leader }) => leader), ...seen].find(
-    ({ members }) => members.length > 0,
-  ) ?? { members: [] };
-  const empty = new Set(
-    [...looks].filter(([, look]) => look.seen && look.empty).map(([name]) => name),
-  );
-  const change =
-    live.length > 0
-      ? judgeMembership(live, expected.nodes, empty)
-      : judgeWithoutQuorum(new Set(seen.flatMap(({ nodes }) => nodes)), expected.nodes);
   const rotation = judgeRotation(looks, expected.authority);
   const repairs = [...looks].flatMap(([name, look]) =>
     STEPS.flatMap((step) => driftOf(look, step).map((drift) => `${name}: ${drift}`)),
@@ -105,11 +109,12 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Exp
     STEPS.flatMap((step) => due(look, step, now, expected).map((text) => `${name}: ${text}`)),
   );
   const stamp = now.toISOString().replace(/\.\d+Z$/, "Z");
-  const place = (look: Look) => ({
+  const place = (name: string, look: Look) => ({
     leader: look.seen && look.leader,
     absent: look.seen && formed && look.version === undefined,
+    moving: change.moving.has(name),
   });
-  const order = inTurn([...looks], ([, look]) => place(look)).map(([name]) => name);
+  const order = inTurn([...looks], ([name, look]) => place(name, look)).map(([name]) => name);
   const roll = judgeVersions({ looks, order, live, change, configured: expected.version });
   findings.push(...change.findings, ...roll.findings, ...rotation.findings);
   const verdicts = new Map(
@@ -121,14 +126,17 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Exp
         (step) => due(look, step, now, expected),
         expected.wanted.get(name),
       );
-      // The member's step reads the first word (scripts/version.sh, change_version).
+      // The member's step reads the first word (scripts/version.sh, change_version; scripts/move.sh).
       const unsaved = `unsaved: no snapshot from before the change of release, ${stamp}`;
+      const move = change.moving.get(name);
+      const moved = move === undefined ? undefined : `move: ${move}, ${stamp}`;
+      const word = name === roll.unsaved ? unsaved : moved;
       return [
         name,
         {
           hold: look.seen ? "nothing" : "everything",
-          ...place(look),
-          revisions: name === roll.unsaved ? { ...revisions, member: unsaved } : revisions,
+          ...place(name, look),
+          revisions: { ...revisions, ...(word === undefined ? {} : { member: word }) },
         },
       ];
     }),
@@ -145,17 +153,18 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Exp
 }
 
 /**
- * In the order in which members are worked on: those that do not run first, because nothing
+ * In the order in which members are worked on: those that move first, because nobody believes
+ * their certificates before they have arrived; those that do not run next, because nothing
  * restarts beside a missing member; then as configured; the leader last, so that a roll moves the
  * leadership once (etcd docs, «Upgrading etcd clusters»).
  */
 export function inTurn<T>(
   things: readonly T[],
-  verdictOf: (thing: T) => Pick<Verdict, "absent" | "leader">,
+  verdictOf: (thing: T) => Pick<Verdict, "absent" | "leader" | "moving">,
 ): readonly T[] {
   const turn = (thing: T) => {
-    const { absent, leader } = verdictOf(thing);
-    return absent ? 0 : leader ? 2 : 1;
+    const { absent, leader, moving } = verdictOf(thing);
+    return moving ? 0 : absent ? 1 : leader ? 3 : 2;
   };
   return [...things].sort((a, b) => turn(a) - turn(b));
 }
@@ -171,6 +180,7 @@ export function unseen(names: Iterable<string>, now: Date): ReadonlyMap<string, 
         hold: "revision",
         leader: false,
         absent: false,
+        moving: false,
         revisions: revisionsOf(look, false, stamp, () => []),
       },
     ]),

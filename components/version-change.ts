@@ -72,7 +72,8 @@ function runningOn(name: string, look: Look | undefined): Running[] {
 function situation({ looks, live, change }: VersionArgs, down: boolean) {
   const seen = [...looks].flatMap(([name, look]) => (look.seen ? [{ name, ...look }] : []));
   const unreachable = [...looks].filter(([, look]) => !look.seen).map(([name]) => name);
-  const elsewhere = new Set([...unreachable, ...change.joining, ...change.leaving]);
+  const moving = [...change.moving.keys()];
+  const elsewhere = new Set([...unreachable, ...change.joining, ...change.leaving, ...moving]);
   const silent = new Set([
     ...seen
       .filter(({ formed, version }) => formed && version === undefined)
@@ -86,6 +87,7 @@ function situation({ looks, live, change }: VersionArgs, down: boolean) {
     alarms: [...new Set(seen.flatMap(({ alarm }) => (alarm === undefined ? [] : [alarm])))],
     learners: live.filter(({ learner }) => learner).map(({ name }) => name),
     joining: change.joining,
+    moving,
     leaving: change.leaving,
     down,
   };

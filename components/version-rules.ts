@@ -39,6 +39,7 @@ export interface Situation {
   readonly alarms: readonly string[];
   readonly learners: readonly string[];
   readonly joining: readonly string[];
+  readonly moving: readonly string[];
   readonly leaving: readonly string[];
   /** The members are to go down a series. */
   readonly down: boolean;
@@ -111,11 +112,13 @@ export const CONDITIONS: readonly Condition[] = [
     found: ({ learners }) => whoever(learners, plural(learners, "is a learner", "are learners")),
   },
   {
-    when: "nodes join or leave in the same edit",
+    when: "nodes join, move or leave in the same edit",
     remedy: "change the nodes first, the release afterwards",
     applies: "at the start",
-    found: ({ joining, leaving }) =>
-      whoever(joining, "is to join") ?? whoever(leaving, "is to leave"),
+    found: ({ joining, moving, leaving }) =>
+      whoever(joining, "is to join") ??
+      whoever(moving, "is to move") ??
+      whoever(leaving, "is to leave"),
   },
 ];
 

@@ -3,6 +3,10 @@
 
 LOCAL=https://127.0.0.1:2379
 
+# own_address: ADDRESS as the kernel spells it, if one of this host's interfaces has it; else nothing.
+# shellcheck disable=SC2153 # ADDRESS is a value, address a neighbour's
+own_address() { ip -o route get "$ADDRESS" 2>/dev/null | sed -n 's/^local \([^ ]*\) .*/\1/p' || true; }
+
 # endpoints_of_others: client endpoints of the configured neighbours, one a line.
 endpoints_of_others() {
   local name address

@@ -9,7 +9,7 @@ apply() {
   local status alarms learners list surplus deadline=$((SECONDS + READY_SECONDS))
   wait_until_ready "$READY_SECONDS"
   list=$(retry 15 members "$LOCAL") || fail "no quorum of the cluster answers"
-  surplus=$(members_not_at "$list" < <(configured_addresses))
+  surplus=$(surplus_members "$list")
   if [ -n "$surplus" ]; then
     if in_the_chair; then take_out "$list" "$surplus"; fi
     list=$(members "$LOCAL") || true
@@ -29,7 +29,8 @@ apply() {
   learners=$(awk '$4 == "true" { print $2 }' <<<"$list")
   if [ -n "$learners" ]; then fail "$learners is still a learner"; fi
   if [ "$FIREWALL" = yes ]; then narrow_firewall; fi
-  status=$(etcdctl_as_client --endpoints "$LOCAL" --command-timeout 10s endpoint status --cluster --write-out fields 2>&1) ||
+  # Also one that has moved publishes where its clients find it a moment later.
+  status=$(retry 10 etcdctl_as_client --endpoints "$LOCAL" --command-timeout 10s endpoint status --cluster --write-out fields 2>&1) ||
     fail "cannot ask every member for its status: $status"
   one ClusterID "cluster ID"
   one Leader leader
@@ -37,6 +38,7 @@ apply() {
   if [ "$(field Version)" != "$VERSION" ]; then fail "runs etcd $(field Version), expected $VERSION"; fi
   version_settled
   keep_process
+  rm -f "$STATE/changing"
   printf 'cluster %x\nversion %s\n' "$(field ClusterID)" "$VERSION"
   awk '{ print "peer", $1, $2, $3 }' <<<"$list" | sort
 }

@@ -3,25 +3,29 @@
 # Takes NODE ADDRESS NODES (lines «name address») UPGRADE MANAGE_HOSTS FIREWALL CLIENT_NETWORKS MINIMUM_MEMORY MINIMUM_DISK PKI.
 
 apply() {
-  local findings
+  local findings list=
   findings=$(preflight_findings | sed 's/^unreachable [^:]*: //; s/^/  - /')
   [ -z "$findings" ] || fail "preflight failed, nothing was changed"$'\n'"$findings"
   mkdir -p "$STATE"
   chmod 0755 "$STATE"
   if [ "$UPGRADE" = yes ]; then upgrade; fi
   user
+  if [ -e "$FORMED" ]; then
+    # Until the gate has seen the end of it every host, not the leader's alone, tells who the members are: the leader may leave.
+    if [ "$NODES" != "$(cat "$STATE/nodes" 2>/dev/null)" ]; then : >"$STATE/changing"; fi
+    list=$(members "$LOCAL") || list=
+  fi
   put 0644 root:root "$STATE/nodes" <<<"$NODES"
   if [ "$MANAGE_HOSTS" = yes ]; then hosts_block; else remove_hosts_block; fi
-  if [ "$FIREWALL" = yes ]; then firewall "$(leaving_members)"; else remove_firewall; fi
+  if [ "$FIREWALL" = yes ]; then firewall "$(former_addresses "$list")"; else remove_firewall; fi
+  if [ -n "$list" ]; then give_up_the_lead "$list"; fi
   host_receipt "$1"
 }
 
-# leaving_members: addresses of live members that the configuration has no longer. They are let in until they have left:
-# a member that is cut off before that may take the leadership with it. The gate closes the door behind them.
-leaving_members() {
-  local list
-  if [ ! -e "$FORMED" ] || ! list=$(members "$LOCAL"); then return; fi
-  awk '{ sub("^https://", "", $3); sub(":2380$", "", $3); gsub(/[][]/, "", $3); print $3 }' <<<"$list" |
+# former_addresses LIST: of live members that the configuration has no longer, or has at another address. They are let in until
+# they have left: a member that is cut off before that may take the leadership with it. The gate closes the door behind them.
+former_addresses() {
+  awk 'NF { sub("^https://", "", $3); sub(":2380$", "", $3); gsub(/[][]/, "", $3); print $3 }' <<<"$1" |
     grep -vxF -f <(awk 'NF == 2 { print $2 }' <<<"$NODES") || true
 }
 

@@ -3,7 +3,13 @@
 # member while one does not answer. Runs on one of the hosts that are left. Takes NODE PKI LOST_ADDRESSES (one a line).
 
 apply() {
-  local list surplus
+  local list surplus endpoint
+  # This host may have no member yet, or one that has not moved to its new address.
+  if ! healthy "$LOCAL"; then
+    while read -r endpoint; do
+      if answers "$endpoint" && healthy "$endpoint"; then LOCAL=$endpoint && break; fi
+    done < <(endpoints_of_others)
+  fi
   list=$(retry 15 members "$LOCAL") ||
     fail "no quorum of the cluster answers, so the lost members cannot be removed; see docs/troubleshooting.md"
   surplus=$(members_at "$list" <<<"$LOST_ADDRESSES")

@@ -14,6 +14,8 @@ apply() {
   if [ ! -d "$DATA/member/wal" ] || first_start_is_stale; then
     install_files
     first_start "$1"
+  elif [ -e "$FORMED" ] && address_changes "$1"; then
+    move "$1"
   elif [ "$(unit_property ActiveState)" != active ]; then
     start_again "$1"
   elif loaded_else; then
@@ -103,10 +105,13 @@ empty_data() {
 # join ENDPOINTS LIST: as a learner first, which cannot harm the quorum, promoted when it has caught up (etcd docs,
 # «Runtime reconfiguration» and «Learner»). A half-added member of an earlier run is found by its peer URL and used again.
 join() {
-  local endpoints=$1 list=$2 peer id learner started
+  local endpoints=$1 list=$2 peer own id name peers learner started
   peer=$(url "$ADDRESS" 2380)
-  read -r id learner started < <(awk -v peer="$peer" '$3 == peer { print $1, $4, $5; found = 1 } END { if (!found) print "- - -" }' <<<"$list")
-  if [ "$started" = yes ]; then
+  own=$(own_member "$list")
+  read -r id name peers learner started <<<"${own:-- - - - -}"
+  # One that has a place elsewhere in the list was a member with data, started since its last address or not.
+  if [ "$started" = yes ] || { [ "$id" != - ] && [ "$peers" != "$peer" ]; }; then
+    guard "$list" "$id $name"
     say "the host was rebuilt: its old member $id is removed"
     retry 15 remove_member "$endpoints" "$id" >/dev/null ||
       fail "etcd refuses to remove the old member $id of this host"
@@ -137,6 +142,8 @@ join() {
 # promote ENDPOINTS ID: through a voter, until the learner is in sync. A retry may find it promoted already.
 promote() {
   local deadline=$((SECONDS + 120)) output
+  # etcd is content with nine tenths. Where every voter is needed, one that has not got the rest holds up all writes.
+  until caught_up "$1" || [ "$SECONDS" -ge "$((deadline - 90))" ]; do sleep 0.25; done
   until output=$(etcdctl_as_client --endpoints "$1" member promote "$2" 2>&1); do
     case $output in
       *"which is in sync with leader"*) ;;
@@ -146,6 +153,13 @@ promote() {
     sleep 0.25
   done
   say "member $2 joined as a learner and was promoted"
+}
+
+# caught_up ENDPOINTS: this host's learner has applied all that the first of them knows of, but for what came in meanwhile.
+caught_up() {
+  local there here
+  there=$(status_field "${1%%,*}" RaftIndex) && here=$(status_field "$LOCAL" RaftAppliedIndex) || return 0
+  [ "$((there - here))" -lt 100 ]
 }
 
 # start_again REVISION: etcd was stopped. A release of another series must not come in by this door: the member starts as it was,
@@ -199,7 +213,7 @@ remove() {
   systemctl reset-failed etcd.service 2>/dev/null || true
   # After leave this data belongs to no member any more; without FORMED it never did.
   rm -rf "$DATA"
-  rm -f "$FORMED" "$FIRST_START" "$STATE/running" "$PROCESS" "$STATE/abandon" "$STATE/wanted" "$VERSION_SNAPSHOT"
+  rm -f "$FORMED" "$FIRST_START" "$STATE/running" "$PROCESS" "$STATE/abandon" "$STATE/wanted" "$VERSION_SNAPSHOT" "$MOVING"
   unput "$TRUST_MARK"
   rm -rf "$GOOD"
   unput "$PKI/ca.pem" /etc/etcd.env "$UNIT"
@@ -211,7 +225,6 @@ remove() {
 leave() {
   local peer endpoints list id peers learner started voters=0 well=0
   if was_removed; then return; fi
-  peer=$(url "$ADDRESS" 2380)
   endpoints=$LOCAL
   list=$(retry 5 members "$endpoints") || {
     endpoints=$(reachable_others)
@@ -220,8 +233,7 @@ leave() {
   if [ -z "$list" ]; then
     fail "cannot leave: no quorum of the cluster answers, so nothing was removed. Start its members again; or, to give the cluster and its data up, make the file $STATE/abandon on this host and repeat"
   fi
-  id=$(awk -v peer="$peer" '$3 == peer { print $1 }' <<<"$list")
-  if [ -z "$id" ]; then return; fi
+  read -r id _ peer _ < <(own_member "$list") || return 0
   if [ "$(wc -l <<<"$list")" -eq 1 ]; then
     if [ "$SNAPSHOT" = yes ]; then final_snapshot; fi
     return

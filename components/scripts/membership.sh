@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Members that the configuration has no longer, or whose hosts are lost, are taken out through the others.
+# Which members of the live list are this host's, and which the configuration has no longer; those are taken out through the
+# others. Takes NODE ADDRESS NODES where a function says so.
 
 # take_out LIST SURPLUS: only if what stays has a quorum; the leader goes last, and only after another one leads.
 take_out() {
@@ -24,6 +25,38 @@ members_not_at() {
   local urls
   urls=$(peer_urls)
   awk 'NR == FNR { at[$1]; next } NF && !($3 in at)' <(printf '%s\n' "$urls") <(printf '%s\n' "$1")
+}
+
+# own_member LIST: this host's line of the list: that of the process, which cannot be mistaken, or that with ADDRESS, or that with
+# the name NODE, which is another host's with data of its own only if the configuration gave it away. Nothing when there is none.
+own_member() {
+  local id=
+  if [ "$(unit_property ActiveState)" = active ]; then id=$(status_field "$LOCAL" MemberID) || id=; fi
+  # shellcheck disable=SC2153 # ADDRESS is a value, address one of a list
+  awk -v id="$id" -v peer="$(url "$ADDRESS" 2380)" -v node="$NODE" '
+    $1 == id { running = $0 }
+    $3 == peer { here = $0 }
+    $2 == node { named = $0 }
+    END { line = running != "" ? running : here != "" ? here : named; if (line != "") print line }' <<<"$1"
+}
+
+# surplus_members LIST: those that NODES has no longer. One of a configured name is on its way to its configured address, unless
+# that is taken by another member.
+surplus_members() {
+  awk '
+    NR == FNR { if (NF == 2) { at["https://" ($2 ~ /:/ ? "[" $2 "]" : $2) ":2380"]; place[$1] = "https://" ($2 ~ /:/ ? "[" $2 "]" : $2) ":2380" } next }
+    NF { line[++count] = $0; name[count] = $2; peer[count] = $3; taken[$3] }
+    END { for (i = 1; i <= count; i++) if (!(peer[i] in at) && (!(name[i] in place) || place[name[i]] in taken)) print line[i] }
+  ' <(printf '%s\n' "$NODES") <(printf '%s\n' "$1")
+}
+
+# give_up_the_lead LIST: a leader that is to leave does not know the hosts that join: its own packet filter stays as it was, and
+# shuts them out. So one that stays leads before anybody joins. All hosts ask at once, for the same one.
+give_up_the_lead() {
+  local surplus id name peers learner started
+  surplus=$(surplus_members "$1")
+  read -r id name peers learner started < <(grep "^$(status_field "$LOCAL" Leader) " <<<"$surplus") || return 0
+  hand_over_from "$(client_url "$peers")" "$1" "$surplus"
 }
 
 # peer_urls: of the addresses on standard input.

@@ -5,6 +5,9 @@
 preflight_findings() {
   if [ -e "$STATE/receipts/host" ]; then
     foreign_etcd
+    # Its address changes.
+    # shellcheck disable=SC2153 # ADDRESS is a value, address a neighbour's
+    grep -sqxF "$NODE $ADDRESS" "$STATE/nodes" || source_address
     return
   fi
   operating_system
@@ -12,6 +15,7 @@ preflight_findings() {
   room
   foreign_etcd
   ports_free
+  source_address
   neighbours_reachable
 }
 
@@ -93,6 +97,20 @@ ports_free() {
       *) echo "has port $port taken by $(sed -n 's/.*users:(("\([^"]*\)",pid=\([0-9]*\).*/\1 (process \2)/p' <<<"$owner"); free it" ;;
     esac
   done
+}
+
+# A member's neighbours let it in, and believe its certificate, only when it comes from its own address.
+source_address() {
+  local name address own from
+  own=$(own_address)
+  while read -r name address; do
+    # Of another family it comes from another address in any case.
+    if [ -z "$name" ] || [ "$name" = "$NODE" ] || [[ $address == *:* && $ADDRESS != *:* ]] || [[ $address != *:* && $ADDRESS == *:* ]]; then continue; fi
+    from=$(ip -o route get "$address" 2>/dev/null | sed -n 's/.* src \([^ ]*\).*/\1/p' || true)
+    if [ -n "$from" ] && [ "$from" != "${own:-$ADDRESS}" ]; then
+      echo "reaches $name at $address from $from, not from its own address $ADDRESS; make that the source of its route there"
+    fi
+  done <<<"$NODES"
 }
 
 # A refused connection is an answer too: it shows that packets pass. Only silence is a finding.

@@ -99,7 +99,7 @@ member_differences() {
     if [ "$downgrading" = true ]; then downgrade "$target" "$version"; fi
   fi
   # When nodes come or go everybody says who is there: the leader may be one that is not looked at any more.
-  if [ "$leader" = "$id" ] || [ "$NODES" != "$(cat "$STATE/nodes" 2>/dev/null)" ]; then live_members; fi
+  if [ "$leader" = "$id" ] || [ -e "$STATE/changing" ] || [ "$NODES" != "$(cat "$STATE/nodes" 2>/dev/null)" ]; then live_members; fi
   case $errors in *alarm:*) echo "alarm $errors" ;; esac
   if [ -n "$errors" ] && [ "$errors" != '[]' ]; then echo "unit the cluster reports $errors"; fi
   # A version that the configuration asks to change shows in the member's own step.

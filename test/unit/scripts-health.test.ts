@@ -39,6 +39,18 @@ describe.skipIf(reason !== undefined)(`step health${reason ? ` (${reason})` : ""
     expect(cluster.changes()).toEqual([]);
   });
 
+  test("ends the change of the list that the host step began", () => {
+    host.sh(`touch ${STATE}/changing`);
+    expect(apply()).toMatchObject({ status: 0 });
+    expect(host.sh(`ls ${STATE}`)).not.toContain("changing");
+  });
+
+  test("never takes out a member that has not arrived at its new address", () => {
+    const nodes = VALUES.NODES.replace("192.168.1.85", "192.168.1.99");
+    expect(apply({ NODES: nodes }).stderr).toContain("the members are not the configured ones");
+    expect(cluster.changes()).toEqual([]);
+  });
+
   test("waits until the cluster speaks the series of its members, and ends the roll then", () => {
     host.sh(`echo 3.5 >/var/paper/cluster-version; touch ${STATE}/version-snapshot`);
     expect(apply().stderr).toBe("etcd01: after 0 s the cluster still speaks 3.5, not 3.6\n");

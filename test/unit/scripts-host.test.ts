@@ -1,4 +1,5 @@
-import { describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
+import { PaperCluster, THREE } from "../support/paper-cluster";
 import { hostForEach, TREE, whyNot } from "../support/paper-host";
 
 const reason = whyNot();
@@ -103,6 +104,76 @@ describe.skipIf(reason !== undefined)(`step host${reason ? ` (skipped: ${reason}
       "127.0.0.1\tlocalhost\n# BEGIN etcd on Pulumi\n127.0.0.1\tetcd01\n127.0.0.4\tetcd04\n# END etcd on Pulumi",
     );
     expect(host.sh("nft list table inet etcd")).not.toContain("127.0.0.2");
+  });
+
+  describe("of a host with a member", () => {
+    const cluster = new PaperCluster(host);
+    const VALUES = { ...HOST, ADDRESS: "192.168.1.83" };
+    const nodes = (...all: string[]) => all.join("\n");
+    const THEN = nodes("etcd01 192.168.1.83", "etcd02 192.168.1.84", "etcd03 192.168.1.85");
+    const run = (list: string) =>
+      cluster.run("host", `apply "${REVISION}"`, { ...VALUES, NODES: list });
+
+    beforeEach(() => {
+      cluster.is({ members: THREE, leader: "a3" });
+      host.sh(`mkdir -p ${state("receipts")}; touch ${state("receipts/host")} ${state("formed")}
+        printf '%s\\n' '${THEN}' >${state("nodes")}`);
+    });
+
+    test("lets members in that are to leave or to move, and marks that the list changes", () => {
+      const list = nodes("etcd01 192.168.1.83", "etcd02 192.168.1.99", "etcd04 192.168.1.86");
+      expect(run(list)).toEqual({
+        ...good,
+        stderr: "etcd01: leadership handed over to etcd01\n",
+      });
+      const rules = host.sh("nft list table inet etcd");
+      for (const end of [83, 84, 85, 86, 99]) {
+        expect(rules).toContain(`192.168.1.${end}`);
+      }
+      expect(exists(state("changing"))).toBe(true);
+    });
+
+    test("marks no change when the list is the one of before", () => {
+      expect(run(THEN)).toEqual(good);
+      expect(exists(state("changing"))).toBe(false);
+      expect(cluster.changes()).toEqual([]);
+    });
+
+    test("tells who the members are until the change has ended, though another one leads", () => {
+      const told = () =>
+        cluster
+          .run("probe", "member_differences", { ...VALUES, NODES: THEN, VERSION: "3.6.16" })
+          .stdout.split("\n")
+          .filter((line) => line.startsWith("member"));
+      expect(told()).toEqual([]);
+      host.sh(`touch ${state("changing")}`);
+      expect(told().sort()).toEqual([
+        "member etcd01 https://192.168.1.83:2380 false yes",
+        "member etcd02 https://192.168.1.84:2380 false yes",
+        "member etcd03 https://192.168.1.85:2380 false yes",
+      ]);
+    });
+
+    test("refuses a new address that packets do not leave from", () => {
+      const { status, stderr } = cluster.run(
+        "host",
+        `ip() { case $4 in 192.168.1.99) echo "$4 dev eth0 src 192.168.1.83" ;; *) echo "$4 dev eth0 src 192.168.1.83 uid 0" ;; esac; }; apply "${REVISION}"`,
+        {
+          ...VALUES,
+          ADDRESS: "192.168.1.99",
+          NODES: THEN.replace("etcd01 192.168.1.83", "etcd01 192.168.1.99"),
+        },
+      );
+      expect({ status, stderr }).toEqual({
+        status: 1,
+        stderr: [
+          "etcd01: preflight failed, nothing was changed",
+          "  - reaches etcd02 at 192.168.1.84 from 192.168.1.83, not from its own address 192.168.1.99; make that the source of its route there",
+          "  - reaches etcd03 at 192.168.1.85 from 192.168.1.83, not from its own address 192.168.1.99; make that the source of its route there",
+          "",
+        ].join("\n"),
+      });
+    });
   });
 
   test("takes its block and its rules away when they are not wanted any more", () => {

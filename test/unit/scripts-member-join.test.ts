@@ -166,6 +166,20 @@ describe.skipIf(reason !== undefined)(
         expect(promote()).toEqual({ status: 0, stdout: "", stderr: "" });
       });
 
+      test("waits until the learner has nearly all, though etcd would take it before", () => {
+        cluster.is({ members: [...THREE, { ...own, learner: true }], self: "a4" });
+        host.sh(
+          "cd /var/paper; echo 5000 >field-a1-RaftIndex; echo 4800 >field-a4-RaftAppliedIndex",
+        );
+        const call =
+          "sleep() { echo waited; echo 4950 >/var/paper/field-a4-RaftAppliedIndex; }; promote https://192.168.1.83:2379 a4";
+        expect(cluster.run("member", call, VALUES)).toMatchObject({
+          status: 0,
+          stdout: "waited\n",
+        });
+        expect(cluster.changes()).toHaveLength(1);
+      });
+
       test("waits until the learner is in sync", () => {
         cluster.is({ members: [...THREE, { ...own, learner: true }] });
         host.sh("touch /var/paper/behind");

@@ -50,6 +50,86 @@ describe.skipIf(reason !== undefined)(`membership.sh${reason ? ` (${reason})` : 
     });
   });
 
+  describe("members that the configuration has no longer", () => {
+    const surplus = (list: readonly string[], nodes: readonly string[]) =>
+      cluster
+        .run("health", `surplus_members '${list.join("\n")}'`, { NODES: nodes.join("\n") })
+        .stdout.split("\n")
+        .slice(0, -1);
+    const NODES = ["etcd01 192.168.1.83", "etcd02 192.168.1.84", "etcd03 2001:db8::85"];
+    const line = (id: string, name: string, address: string) =>
+      `${id} ${name} https://${address}:2380 false yes`;
+
+    test("are none when the list is as configured, and all others", () => {
+      expect(surplus(LIST, NODES)).toEqual([]);
+      expect(surplus(LIST, NODES.slice(2))).toEqual(LIST.slice(0, 2));
+    });
+
+    test("are not those that are on their way to another address", () => {
+      expect(surplus(LIST, [...NODES.slice(0, 2), "etcd03 192.168.1.99"])).toEqual([]);
+    });
+
+    test("are those whose configured address another member has taken", () => {
+      const there = line("a9", "etcd03", "192.168.1.99");
+      const nodes = [...NODES.slice(0, 2), "etcd03 192.168.1.99"];
+      expect(surplus([...LIST, there], nodes)).toEqual(LIST.slice(2));
+    });
+
+    test("are those that never started at an address that nobody has", () => {
+      const half = "a9 - https://192.168.1.99:2380 true no";
+      expect(surplus([...LIST, half], NODES)).toEqual([half]);
+    });
+
+    test("and an empty list has none", () => {
+      expect(surplus([""], NODES)).toEqual([]);
+    });
+  });
+
+  describe("this host's own member", () => {
+    const own = (address: string, node: string, active = false) => {
+      host.sh(`echo ${active ? "active" : "inactive"} >/var/paper/property-ActiveState`);
+      return cluster
+        .run("member", `own_member '${LIST.join("\n")}'`, { ADDRESS: address, NODE: node })
+        .stdout.trim();
+    };
+
+    test.each([
+      ["the process says so", "192.168.1.85", "etcd02", true, LIST[0]],
+      ["it has its address", "192.168.1.84", "etcd03", false, LIST[1]],
+      ["it has its address, in IPv6", "2001:db8::85", "x", false, LIST[2]],
+      ["it has its name", "192.168.1.99", "etcd02", false, LIST[1]],
+      ["nothing fits", "192.168.1.99", "etcd04", false, ""],
+    ])("is the one of the list that %s", (_, address, node, active, line) => {
+      cluster.is({ members: THREE, self: "a1" });
+      expect(own(address, node, active)).toBe(line);
+    });
+  });
+
+  describe("a leader that is to leave", () => {
+    const yieldLead = (nodes: string) =>
+      cluster.run("host", 'give_up_the_lead "$(members "$LOCAL")"', { NODES: nodes });
+    const STAY = "etcd02 192.168.1.84\netcd03 192.168.1.85\netcd04 192.168.1.86";
+
+    test("gives the lead to the first one that stays, before anybody joins", () => {
+      cluster.is({ members: THREE, leader: "a1" });
+      expect(yieldLead(STAY)).toEqual({
+        ...good,
+        stderr: "etcd01: leadership handed over to etcd02\n",
+      });
+      expect(cluster.changes()).toEqual(["https://192.168.1.83:2379: move-leader a2"]);
+    });
+
+    test.each([
+      ["leads no more", "a2", STAY],
+      ["stays after all", "a1", `etcd01 192.168.1.83\n${STAY}`],
+      ["only moves", "a1", `etcd01 192.168.1.99\n${STAY}`],
+    ])("is left alone when it %s", (_, leader, nodes) => {
+      cluster.is({ members: THREE, leader });
+      expect(yieldLead(nodes)).toEqual(good);
+      expect(cluster.changes()).toEqual([]);
+    });
+  });
+
   describe("the guard", () => {
     /** Whether these may go, of a cluster with these sick. */
     const guard = (
@@ -216,6 +296,16 @@ describe.skipIf(reason !== undefined)(`membership.sh${reason ? ` (${reason})` : 
       cluster.is({ members: THREE });
       expect(apply("192.168.1.86")).toEqual(good);
       expect(cluster.changes()).toEqual([]);
+    });
+
+    test("asks another member when this host has none, or one that is cut off", () => {
+      host.sh("mkdir -p /var/lib/etcd-on-pulumi");
+      host.sh(
+        "printf 'etcd01 192.168.1.83\\netcd02 192.168.1.84\\netcd03 192.168.1.85\\n' >/var/lib/etcd-on-pulumi/nodes",
+      );
+      cluster.is({ members: FIVE, leader: "a3", sick: ["192.168.1.83", "192.168.1.84"] });
+      expect(apply("192.168.1.84").status).toBe(0);
+      expect(cluster.changes()).toEqual(["https://192.168.1.85:2379: member remove a2"]);
     });
 
     test("says where help is when there is no quorum", () => {

@@ -126,6 +126,7 @@ describe("assemble", () => {
         "lost",
         "member",
         "membership",
+        "move",
         "preflight",
         "probe",
         "roll",

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Look } from "../../components/probe";
-import { judge, STEPS, unseen } from "../../components/survey";
+import { inTurn, judge, STEPS, unseen } from "../../components/survey";
+import { node } from "../support/fixtures";
 import { bare, EXPECTED, judged, NOW, STAMP, settled, silent } from "../support/looks";
 
 const revisions = (looks: Record<string, Look>, name: string) =>
@@ -109,6 +110,49 @@ test("the leader is the one that says so, on a host that was seen", () => {
   ]);
 });
 
+describe("a member that moves", () => {
+  const members = [1, 2, 3].map((number) => ({
+    name: `etcd0${number}`,
+    peerUrls: `https://192.168.1.${82 + number}:2380`,
+    learner: false,
+    healthy: true,
+  }));
+  const nodes = [node(1), node(2), { ...node(3), address: "192.168.1.99" }];
+  const look = settled({}, { members, version: "3.6.16" });
+
+  test("has its turn first, and its step is told why", () => {
+    const looks = { etcd01: { ...look, leader: true }, etcd02: look, etcd03: look };
+    const { verdicts } = judged(looks, { nodes });
+    expect([...verdicts].map(([name, { moving }]) => [name, moving])).toEqual([
+      ["etcd01", false],
+      ["etcd02", false],
+      ["etcd03", true],
+    ]);
+    expect(inTurn([...verdicts], ([, verdict]) => verdict).map(([name]) => name)).toEqual([
+      "etcd03",
+      "etcd02",
+      "etcd01",
+    ]);
+    expect(verdicts.get("etcd03")?.revisions.member).toBe(
+      `move: 192.168.1.85 to 192.168.1.99, ${STAMP}`,
+    );
+    expect(verdicts.get("etcd01")?.revisions.member).toBe("member before");
+  });
+
+  test("is stopped by what its host finds, which elsewhere is a warning", () => {
+    const findings = [{ text: "reaches etcd01 from elsewhere" }];
+    const looks = {
+      etcd01: { ...look, findings },
+      etcd02: settled(),
+      etcd03: { ...look, findings },
+    };
+    expect(judged(looks, { nodes })).toMatchObject({
+      findings: ["etcd03: reaches etcd01 from elsewhere"],
+      warnings: ["etcd01: reaches etcd01 from elsewhere"],
+    });
+  });
+});
+
 test("a member whose host has seen another configuration last is changed, whatever the state says", () => {
   const look = settled({}, { wanted: "of a killed run" });
   const member = (wanted?: string) =>
@@ -132,6 +176,7 @@ test("without a look every host counts as unseen, and the member's step is told 
       hold: "revision",
       leader: false,
       absent: false,
+      moving: false,
       revisions: {
         host: `create, ${STAMP}`,
         binaries: `create, ${STAMP}`,

@@ -89,6 +89,7 @@ describe("a situation", () => {
     alarms: [],
     learners: [],
     joining: [],
+    moving: [],
     leaving: [],
     down: false,
   };
@@ -130,6 +131,7 @@ describe("a situation", () => {
     ],
     [{ learners: ["c"] }, `c is a learner; let it become a voter first; ${UP_AS_IS} promotes it`],
     [{ joining: ["d"] }, "d is to join; change the nodes first, the release afterwards"],
+    [{ moving: ["c"] }, "c is to move; change the nodes first, the release afterwards"],
     [{ leaving: ["c"] }, "c is to leave; change the nodes first, the release afterwards"],
   ];
 

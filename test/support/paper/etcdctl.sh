@@ -58,7 +58,8 @@ status() {
   printf '"MemberID" : %d\n' "0x$id"
   printf '"Version" : "%s"\n' "$(value Version 3.6.16)"
   printf '"Leader" : %s\n' "$(value Leader "$(printf %d "0x$(cat leader)")")"
-  printf '"Revision" : 7\n"RaftAppliedIndex" : 20\n"Errors" : []\n'
+  printf '"Revision" : 7\n"Errors" : []\n'
+  printf '"RaftIndex" : %s\n"RaftAppliedIndex" : %s\n' "$(value RaftIndex 9)" "$(value RaftAppliedIndex 9)"
 }
 
 quorum() { [ -e members ] || refuse 'context deadline exceeded'; }
@@ -77,6 +78,13 @@ case $call in
   'member add '*)
     quorum
     echo "f00d, unstarted, , ${words[5]}, , true" >>members
+    ;;
+  'member update '*)
+    quorum
+    peer=${words[4]}
+    ! grep -qF ", $peer, " members || refuse 'Peer URLs already exists'
+    # It publishes where its clients find it when it starts there.
+    sed -i "s|^\\(${words[2]}, [a-z]*, [^,]*\\), [^,]*|\\1, $peer|" members
     ;;
   'member promote '*)
     quorum
