@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { X509Certificate } from "node:crypto";
+import { type Authority, authorityOf } from "./authority";
 import type { LiveMember } from "./membership";
 import { assemble, quote } from "./shell";
 import type { Connection, Endpoint } from "./ssh";
@@ -27,6 +28,8 @@ export interface HostCertificate {
   /** File name without its directory. */
   readonly file: string;
   readonly end: Date;
+  /** Of `ca.pem`: the CA that it is the certificate of. */
+  readonly authority?: Authority;
 }
 
 export interface VersionSnapshot {
@@ -236,7 +239,15 @@ function readCertificate(line: string): HostCertificate[] {
   const [file, base64] = cut(line);
   try {
     const certificate = new X509Certificate(Buffer.from(base64, "base64"));
-    return [{ file, end: new Date(certificate.validTo) }];
+    const authority =
+      file === "ca.pem" ? authorityOf({ ...certificate.toLegacyObject().subject }) : undefined;
+    return [
+      {
+        file,
+        end: new Date(certificate.validTo),
+        ...(authority === undefined ? {} : { authority }),
+      },
+    ];
   } catch {
     return [];
   }

@@ -1,4 +1,5 @@
-import type { ClusterConfig } from "./config";
+import { judgeSubject } from "./authority";
+import type { ClusterConfig, SubjectConfig } from "./config";
 import { due, endingSoon, type Lifetimes } from "./expiry";
 import { judgeMembership, judgeWithoutQuorum } from "./membership";
 import type { Look } from "./probe";
@@ -44,6 +45,8 @@ export interface Expectation extends Lifetimes {
   readonly version: string;
   /** Name of the CA that is to be the only one in the end. */
   readonly authority: string;
+  /** Its names, beside `etcd`. */
+  readonly subject: SubjectConfig;
   /** By node name, the digest of what its member is to be. */
   readonly wanted: ReadonlyMap<string, string>;
 }
@@ -112,6 +115,7 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Exp
   const order = inTurn([...looks], ([, look]) => place(look)).map(([name]) => name);
   const roll = judgeVersions({ looks, order, live, change, configured: expected.version });
   findings.push(...change.findings, ...roll.findings, ...rotation.findings);
+  findings.push(...judgeSubject(looks, expected.authority, expected.subject));
   const verdicts = new Map(
     [...looks].map(([name, look]): [string, Verdict] => {
       const revisions = revisionsOf(

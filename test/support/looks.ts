@@ -61,6 +61,7 @@ export const EXPECTED: Expectation = {
   warnHours: 720,
   renewalHours: 48,
   authority: FIRST,
+  subject: {},
 };
 
 export const judged = (looks: Record<string, Look>, expected: Partial<Expectation> = {}) =>
