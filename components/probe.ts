@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import { type Authority, authorityOf } from "./authority";
+import { type Identity, readIdentity } from "./identity";
 import type { LiveMember } from "./membership";
 import { assemble, quote } from "./shell";
 import type { Connection, Endpoint } from "./ssh";
@@ -65,6 +66,10 @@ export type Look =
       readonly leader: boolean;
       /** There is no data of etcd. */
       readonly empty: boolean;
+      /** Whose data it is. */
+      readonly data?: Identity;
+      /** Whose it was when the gate saw this host's member last. */
+      readonly identity?: Identity;
       /**
        * The live member list: of the leader's host, and of every other one too when the configured
        * nodes are not those of the last run. Empty when no quorum answers.
@@ -161,12 +166,13 @@ export function read(
     } else if (word === "empty") {
       empty = true;
     } else if (word === "member") {
-      const [name = "", peerUrls = "", learner, healthy] = rest.split(" ");
+      const [name = "", peerUrls = "", learner, healthy, id] = rest.split(" ");
       members.push({
         name: name === "-" ? "" : name,
         peerUrls,
         learner: learner === "true",
         healthy: healthy === "yes",
+        ...(id === undefined ? {} : { id }),
       });
     } else if (word === "node") {
       nodes.push(cut(rest)[1]);
@@ -215,14 +221,20 @@ export function read(
   };
 }
 
-const TOLD_ONCE = new Set(["version", "installed", "wanted", "alarm", "downgrade", "snapshot"]);
+const TOLD_ONCE = new Set([
+  ...["version", "installed", "wanted", "alarm", "downgrade", "snapshot", "data", "identity"],
+]);
 
 function details(told: ReadonlyMap<string, string>) {
   const [version, installed, wanted, alarm, downgrade, snapshot] = [...TOLD_ONCE].map((word) =>
     told.get(word),
   );
   const [from, to, path] = snapshot?.split(" ") ?? [];
+  const data = readIdentity(told.get("data"));
+  const identity = readIdentity(told.get("identity"));
   return {
+    ...(data === undefined ? {} : { data }),
+    ...(identity === undefined ? {} : { identity }),
     ...(version === undefined ? {} : { version }),
     ...(installed === undefined ? {} : { installed }),
     ...(wanted === undefined ? {} : { wanted }),

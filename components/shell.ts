@@ -6,10 +6,10 @@ const PARTS = {
   host: ["lib", "preflight", "cluster", "firewall", "host"],
   binaries: ["lib", "binaries"],
   files: ["lib", "files"],
-  member: ["lib", "cluster", "version", "roll", "member"],
+  member: ["lib", "cluster", "identity", "version", "roll", "member"],
   lost: ["lib", "cluster", "membership", "lost"],
-  health: ["lib", "cluster", "version", "membership", "firewall", "health"],
-  probe: ["lib", "preflight", "cluster", "probe"],
+  health: ["lib", "cluster", "identity", "version", "membership", "firewall", "health"],
+  probe: ["lib", "preflight", "cluster", "identity", "probe"],
 } as const;
 
 export type ScriptName = keyof typeof PARTS;

@@ -1,6 +1,7 @@
 import { judgeSubject } from "./authority";
 import type { ClusterConfig, SubjectConfig } from "./config";
 import { due, endingSoon, type Lifetimes } from "./expiry";
+import { judgeIdentity } from "./identity";
 import { judgeMembership, judgeWithoutQuorum } from "./membership";
 import type { Look } from "./probe";
 import { judgeRotation, type Rotation } from "./rotation";
@@ -101,6 +102,7 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Exp
       ? judgeMembership(live, expected.nodes, empty)
       : judgeWithoutQuorum(new Set(seen.flatMap(({ nodes }) => nodes)), expected.nodes);
   const rotation = judgeRotation(looks, expected.authority);
+  const identity = judgeIdentity(looks);
   const repairs = [...looks].flatMap(([name, look]) =>
     STEPS.flatMap((step) => driftOf(look, step).map((drift) => `${name}: ${drift}`)),
   );
@@ -115,6 +117,7 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Exp
   const order = inTurn([...looks], ([, look]) => place(look)).map(([name]) => name);
   const roll = judgeVersions({ looks, order, live, change, configured: expected.version });
   findings.push(...change.findings, ...roll.findings, ...rotation.findings);
+  findings.push(...identity.findings);
   findings.push(...judgeSubject(looks, expected.authority, expected.subject));
   const verdicts = new Map(
     [...looks].map(([name, look]): [string, Verdict] => {
@@ -143,7 +146,7 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Exp
     warnings,
     repairs,
     renewals,
-    plan: [...change.plan, ...roll.plan, ...rotation.plan],
+    plan: [...identity.plan, ...change.plan, ...roll.plan, ...rotation.plan],
     rotation: { signer: rotation.signer, beside: rotation.beside },
   };
 }

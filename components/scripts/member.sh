@@ -11,6 +11,7 @@ apply() {
   # For the program's next look: a run that was killed may have come further here than the program's state knows.
   put 0644 root:root "$STATE/wanted" <<<"$WANTED"
   remove_overrides
+  guard_data
   if [ ! -d "$DATA/member/wal" ] || first_start_is_stale; then
     install_files
     first_start "$1"
@@ -95,8 +96,11 @@ may_be_new() {
   stamp=$(date -d "${1##*, }" +%s 2>/dev/null) && [ $(($(date +%s) - stamp)) -lt 3600 ]
 }
 
-# Only ever called for data that belongs to no member of a living cluster; each caller says why.
+# Only ever called for data that belongs to no member of a living cluster; each caller says why. A database without a journal
+# that no first start of ours left may still be worth something to somebody.
 empty_data() {
+  if [ -e "$DATA/member/snap/db" ] && [ ! -e "$FIRST_START" ]; then set_aside orphaned; fi
+  rm -f "$IDENTITY"
   find "$DATA" -mindepth 1 -delete 2>/dev/null || true
 }
 
@@ -199,7 +203,7 @@ remove() {
   systemctl reset-failed etcd.service 2>/dev/null || true
   # After leave this data belongs to no member any more; without FORMED it never did.
   rm -rf "$DATA"
-  rm -f "$FORMED" "$FIRST_START" "$STATE/running" "$PROCESS" "$STATE/abandon" "$STATE/wanted" "$VERSION_SNAPSHOT"
+  rm -f "$FORMED" "$FIRST_START" "$STATE/running" "$PROCESS" "$STATE/abandon" "$STATE/wanted" "$VERSION_SNAPSHOT" "$IDENTITY"
   unput "$TRUST_MARK"
   rm -rf "$GOOD"
   unput "$PKI/ca.pem" /etc/etcd.env "$UNIT"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The read-only look at a host that every preview and up begins with. Prints lines of «word rest»:
-#   clock MILLISECONDS | finding TEXT | formed | empty | unit TEXT | version X.Y.Z | leader | member NAME PEER_URLS LEARNER HEALTHY |
-#   node NAME ADDRESS (as the last run listed them) | wanted DIGEST | installed X.Y.Z | alarm TEXT | downgrade X.Y |
+#   clock MILLISECONDS | finding TEXT | formed | empty | data CLUSTER MEMBER [nobody's] | identity CLUSTER MEMBER | unit TEXT |
+#   version X.Y.Z | leader | member NAME PEER_URLS LEARNER HEALTHY ID | node NAME ADDRESS (as the last run listed them) | wanted DIGEST | installed X.Y.Z | alarm TEXT | downgrade X.Y |
 #   snapshot FROM TO PATH | certificate FILE BASE64 | trust CA... | issuer CA | receipt STEP REVISION | drift STEP TEXT
 # Takes the host step's values, PKI and VERSION.
 
@@ -12,6 +12,7 @@ probe() {
   preflight_findings | sed 's/^/finding /'
   if [ -e "$FORMED" ]; then echo formed; fi
   if [ ! -d "$DATA/member/wal" ]; then echo empty; fi
+  identity
   if [ -e "$FORMED" ]; then sed -n 's/^./node &/p' "$STATE/nodes" 2>/dev/null || true; fi
   if [ -f "$STATE/wanted" ]; then sed 's/^/wanted /' "$STATE/wanted"; fi
   if snapshot=$(cat "$STATE/version-snapshot" 2>/dev/null) && [ -f "${snapshot##* }" ]; then echo "snapshot $snapshot"; fi
@@ -30,6 +31,14 @@ probe() {
     done < <(differences "$STATE/receipts/$step")
     if [ "$step" = host ] && [ "${#firewall_drift[@]}" -gt 0 ]; then printf 'drift host %s\n' "${firewall_drift[@]}"; fi
   done
+}
+
+# identity: whose data lies here, and whose is to.
+identity() {
+  local found
+  found=$(data_identity)
+  if [ -n "$found" ]; then echo "data $found$(if is_nobodys; then echo " nobody's"; fi)"; fi
+  if [ -f "$IDENTITY" ]; then echo "identity $(<"$IDENTITY")"; fi
 }
 
 # unit_differences: what keeps systemd from running etcd as the files say, and what the running etcd does not have from them, in
@@ -127,7 +136,7 @@ live_members() {
     [ -n "$id" ] || continue
     (
       if [ "$started" = yes ] && healthy "$(client_url "$peers")"; then started=yes; else started=no; fi
-      printf 'member %s %s %s %s\n' "$name" "$peers" "$learner" "$started"
+      printf 'member %s %s %s %s %s\n' "$name" "$peers" "$learner" "$started" "$id"
     ) &
   done < <(members "$LOCAL")
   wait

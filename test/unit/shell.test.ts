@@ -122,6 +122,7 @@ describe("assemble", () => {
         "firewall",
         "health",
         "host",
+        "identity",
         "lib",
         "lost",
         "member",
