@@ -2,6 +2,7 @@ import { judgeSubject } from "./authority";
 import type { ClusterConfig, SubjectConfig } from "./config";
 import { due, endingSoon, type Lifetimes } from "./expiry";
 import { judgeIdentity } from "./identity";
+import { judgeLearners, withStrangeLearners } from "./learners";
 import { judgeMembership, judgeWithoutQuorum } from "./membership";
 import type { Look } from "./probe";
 import { judgeRotation, type Rotation } from "./rotation";
@@ -57,11 +58,12 @@ export interface Expectation extends Lifetimes {
  * step. A step whose receipt matches its host keeps the receipt's revision, so its inputs are
  * those in the state and nothing is planned. Anything else gets a new revision that says why.
  *
- * @param looks by node name, in the order of the configuration.
+ * @param looked by node name, in the order of the configuration.
  * @param now for revisions, because two repairs of the same thing must differ, and for
  *   certificates.
  */
-export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Expectation): Survey {
+export function judge(looked: ReadonlyMap<string, Look>, now: Date, expected: Expectation): Survey {
+  const looks = withStrangeLearners(looked, expected.nodes);
   const findings: string[] = [];
   const warnings: string[] = [];
   // That a neighbour does not answer says nothing when it does not answer the operator either, or
@@ -146,7 +148,13 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Exp
     warnings,
     repairs,
     renewals,
-    plan: [...identity.plan, ...change.plan, ...roll.plan, ...rotation.plan],
+    plan: [
+      ...identity.plan,
+      ...judgeLearners(live, expected.nodes),
+      ...change.plan,
+      ...roll.plan,
+      ...rotation.plan,
+    ],
     rotation: { signer: rotation.signer, beside: rotation.beside },
   };
 }

@@ -25,6 +25,7 @@ apply() {
     install_files
   fi
   put 0644 root:root "$TRUST_MARK" <<<"$TRUST"
+  promote_own
   clear_alarms
   receipt member "$1" "$DATA" "$TRUST_MARK" "$PKI/ca.pem" /etc/etcd.env "$UNIT" /usr/local/bin/etcd /usr/local/bin/etcdctl /usr/local/bin/etcdutl
 }
@@ -117,6 +118,7 @@ join() {
     id=-
   fi
   if [ "$id" = - ]; then
+    drop_strange_learners "$endpoints" "$list"
     retry 15 etcdctl_as_client --endpoints "$endpoints" member add "$NODE" --learner --peer-urls "$peer" >/dev/null ||
       fail "etcd refuses to add this host as a learner"
     list=$(retry 10 members "$endpoints") || fail "no quorum of the cluster answers after this host was added"

@@ -81,7 +81,7 @@ unit_words() {
 
 # member_differences: what the running member says of itself; «leader» when it leads.
 member_differences() {
-  local name value version="" leader="" id="" errors="" downgrading="" target=""
+  local name value version="" leader="" id="" errors="" downgrading="" target="" learner=""
   while IFS=: read -r name value; do
     value=${value# }
     value=${value#\"}
@@ -90,6 +90,7 @@ member_differences() {
       '"Version" ') version=$value ;;
       '"Leader" ') leader=$value ;;
       '"MemberID" ') id=$value ;;
+      '"IsLearner" ') learner=$value ;;
       '"Errors" ') errors=$value ;;
       '"DowngradeEnabled" ') downgrading=$value ;;
       '"DowngradeTargetVersion" ') target=$value ;;
@@ -107,6 +108,7 @@ member_differences() {
   fi
   # When nodes come or go everybody says who is there: the leader may be one that is not looked at any more.
   if [ "$leader" = "$id" ] || [ "$NODES" != "$(cat "$STATE/nodes" 2>/dev/null)" ]; then live_members; fi
+  if [ "$learner" = true ]; then echo 'unit its member is a learner still'; fi
   case $errors in *alarm:*) echo "alarm $errors" ;; esac
   if [ -n "$errors" ] && [ "$errors" != '[]' ]; then echo "unit the cluster reports $errors"; fi
   # A version that the configuration asks to change shows in the member's own step.

@@ -1,4 +1,7 @@
-/** Data that is not the host's own: nothing is started on it, nothing of it is deleted. */
+/**
+ * Data that is not the host's own: nothing is started on it, nothing of it is deleted. And learners
+ * that a run which was killed left behind.
+ */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Lab } from "../support/lab";
 import { freshLab, on, onAll, printed, refuse, Stack, succeed } from "./support/stack";
@@ -91,4 +94,52 @@ test("data of a member that was removed meanwhile is put aside, the host joins a
   const { stdout } = await succeed(stack.etcdctl(["get", "--print-value-only", "clavePrueba"]));
   expect(stdout).toBe("Esto es una prueba\n");
   expect(await on(lab, "etcd02", "ls -d /var/lib/etcd.removed-*/member/wal")).toContain(id);
+});
+
+const PKI = "/etc/kubernetes/pki/etcd";
+const etcdctl = `etcdctl --cacert ${PKI}/ca.pem --cert ${PKI}/client.pem --key ${PKI}/client-key.pem`;
+
+test("a learner that nobody will ever start is named and taken out", async () => {
+  const list = await members();
+  const added = await on(
+    lab,
+    "etcd01",
+    `sleep 6; ${etcdctl} member add etcd09 --learner --peer-urls https://192.168.1.91:2380`,
+  );
+  const id = /Member +([0-9a-f]+) added/.exec(added)?.[1];
+  const words = `learner ${id} at https://192.168.1.91:2380 belongs to no configured node: to be repaired`;
+  expect(printed(await succeed(stack.preview()))).toContain(words);
+  await succeed(stack.up());
+  expect(await members()).toEqual(list);
+  await succeed(stack.previewNothing());
+});
+
+test("a host's own learner, whose run was killed before its promotion, is promoted by the next", async () => {
+  const { members: all } = await stack.outputs();
+  const id = all.find(({ name }) => name === "etcd03")?.id ?? "";
+  await on(lab, "etcd03", "systemctl stop etcd.service; rm -r /var/lib/etcd/member");
+  const added = await on(
+    lab,
+    "etcd01",
+    `${etcdctl} member remove ${id} >/dev/null; sleep 6
+    ${etcdctl} member add etcd03 --learner --peer-urls https://192.168.1.85:2380`,
+  );
+  const learner = /Member +([0-9a-f]+) added/.exec(added)?.[1];
+  const peers = ["01=https://192.168.1.83", "02=https://192.168.1.84", "03=https://192.168.1.85"];
+  await on(
+    lab,
+    "etcd03",
+    `cd /var/lib/etcd-on-pulumi; rm -f formed identity
+    printf '%s\\n' ETCD_INITIAL_CLUSTER_STATE=existing ETCD_INITIAL_CLUSTER=${peers
+      .map((peer) => `etcd${peer}:2380`)
+      .join(",")} >first-start.env
+    systemctl start etcd.service`,
+  );
+  expect(printed(await succeed(stack.preview()))).toContain(
+    `etcd03: its member ${learner} is a learner still: it is promoted`,
+  );
+  const up = await succeed(stack.up());
+  expect(up.stdout).toContain(`member ${learner} joined as a learner and was promoted`);
+  expect((await members()).join()).not.toContain("true");
+  await succeed(stack.previewNothing());
 });

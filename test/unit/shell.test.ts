@@ -123,6 +123,7 @@ describe("assemble", () => {
         "health",
         "host",
         "identity",
+        "learner",
         "lib",
         "lost",
         "member",
