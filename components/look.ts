@@ -39,6 +39,7 @@ export async function surveyHosts(
     renewalHours: config.pki.renewalHours,
     authority: config.pki.rotate ?? FIRST,
     subject: config.pki.subject,
+    recover: config.recover,
   });
   for (const line of survey.plan) {
     await pulumi.log.info(line);

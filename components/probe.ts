@@ -70,6 +70,16 @@ export type Look =
       readonly data?: Identity;
       /** Whose it was when the gate saw this host's member last. */
       readonly identity?: Identity;
+      /** Peer URLs of the members as the gate saw them last. */
+      readonly known: readonly string[];
+      /** ID of the cluster that was given up for the one of this host's member. */
+      readonly recovered?: string;
+      /** ID of the cluster from whose data here a recovery was begun. */
+      readonly recovering?: string;
+      /** How far its member's data goes; at least, when it does not run. */
+      readonly revision?: number;
+      /** The snapshot that a recovery is to begin with. */
+      readonly offered?: { readonly taken: Date; readonly revision?: number };
       /**
        * The live member list: of the leader's host, and of every other one too when the configured
        * nodes are not those of the last run. Empty when no quorum answers.
@@ -152,6 +162,7 @@ export function read(
   let empty = false;
   const members: LiveMember[] = [];
   const nodes: string[] = [];
+  const known: string[] = [];
   const certificates: HostCertificate[] = [];
   let trusts: readonly string[] | undefined;
   let issuer: string | undefined;
@@ -176,6 +187,8 @@ export function read(
       });
     } else if (word === "node") {
       nodes.push(cut(rest)[1]);
+    } else if (word === "known") {
+      known.push(rest);
     } else if (word === "certificate") {
       certificates.push(...readCertificate(rest));
     } else if (word === "trust") {
@@ -215,6 +228,7 @@ export function read(
     empty,
     members,
     nodes,
+    known,
     certificates,
     ...(trusts === undefined ? {} : { trusts }),
     ...(issuer === undefined ? {} : { issuer }),
@@ -223,6 +237,7 @@ export function read(
 
 const TOLD_ONCE = new Set([
   ...["version", "installed", "wanted", "alarm", "downgrade", "snapshot", "data", "identity"],
+  ...["recovered", "recovering", "offered", "revision"],
 ]);
 
 function details(told: ReadonlyMap<string, string>) {
@@ -232,7 +247,22 @@ function details(told: ReadonlyMap<string, string>) {
   const [from, to, path] = snapshot?.split(" ") ?? [];
   const data = readIdentity(told.get("data"));
   const identity = readIdentity(told.get("identity"));
+  const [recovered, recovering, revision] = ["recovered", "recovering", "revision"].map((word) =>
+    told.get(word),
+  );
+  const [taken, upTo] = told.get("offered")?.split(" ") ?? [];
   return {
+    ...(recovered === undefined ? {} : { recovered }),
+    ...(recovering === undefined ? {} : { recovering }),
+    ...(revision === undefined ? {} : { revision: Number(revision) }),
+    ...(taken === undefined
+      ? {}
+      : {
+          offered: {
+            taken: new Date(Number(taken) * 1000),
+            ...(upTo === undefined || upTo === "-" ? {} : { revision: Number(upTo) }),
+          },
+        }),
     ...(data === undefined ? {} : { data }),
     ...(identity === undefined ? {} : { identity }),
     ...(version === undefined ? {} : { version }),

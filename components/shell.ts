@@ -6,7 +6,7 @@ const PARTS = {
   host: ["lib", "preflight", "cluster", "firewall", "host"],
   binaries: ["lib", "binaries"],
   files: ["lib", "files"],
-  member: ["lib", "cluster", "identity", "version", "roll", "learner", "member"],
+  member: ["lib", "cluster", "identity", "version", "roll", "learner", "recover", "member"],
   lost: ["lib", "cluster", "membership", "lost"],
   health: ["lib", "cluster", "identity", "version", "membership", "firewall", "health"],
   probe: ["lib", "preflight", "cluster", "identity", "probe"],

@@ -1,10 +1,11 @@
 import { judgeSubject } from "./authority";
-import type { ClusterConfig, SubjectConfig } from "./config";
+import type { ClusterConfig, RecoverConfig, SubjectConfig } from "./config";
 import { due, endingSoon, type Lifetimes } from "./expiry";
 import { judgeIdentity } from "./identity";
 import { judgeLearners, withStrangeLearners } from "./learners";
-import { judgeMembership, judgeWithoutQuorum } from "./membership";
+import { judgeMembership, judgeWithoutQuorum, NO_CHANGE } from "./membership";
 import type { Look } from "./probe";
+import { judgeRecovery } from "./recovery";
 import { judgeRotation, type Rotation } from "./rotation";
 import type { Hold } from "./step";
 import { judgeVersions } from "./version-change";
@@ -21,6 +22,8 @@ export interface Verdict {
   readonly leader: boolean;
   /** Its host has no running member of a cluster that exists: its turn comes first. */
   readonly absent: boolean;
+  /** A recovery begins with its host: the others come after. */
+  readonly first?: boolean;
   readonly revisions: Readonly<Record<StepName, string>>;
 }
 
@@ -49,6 +52,7 @@ export interface Expectation extends Lifetimes {
   readonly authority: string;
   /** Its names, beside `etcd`. */
   readonly subject: SubjectConfig;
+  readonly recover?: RecoverConfig;
   /** By node name, the digest of what its member is to be. */
   readonly wanted: ReadonlyMap<string, string>;
 }
@@ -99,12 +103,22 @@ export function judge(looked: ReadonlyMap<string, Look>, now: Date, expected: Ex
   const empty = new Set(
     [...looks].filter(([, look]) => look.seen && look.empty).map(([name]) => name),
   );
+  const recovery = judgeRecovery(
+    looks,
+    expected.nodes,
+    live.length > 0,
+    expected.version,
+    expected.recover,
+  );
   const change =
     live.length > 0
       ? judgeMembership(live, expected.nodes, empty)
-      : judgeWithoutQuorum(new Set(seen.flatMap(({ nodes }) => nodes)), expected.nodes);
+      : recovery.first === undefined
+        ? judgeWithoutQuorum(new Set(seen.flatMap(({ nodes }) => nodes)), expected.nodes)
+        : NO_CHANGE;
   const rotation = judgeRotation(looks, expected.authority);
-  const identity = judgeIdentity(looks);
+  // Who has a part in a recovery gives up what is there.
+  const identity = judgeIdentity(new Map([...looks].filter(([name]) => !recovery.words.has(name))));
   const repairs = [...looks].flatMap(([name, look]) =>
     STEPS.flatMap((step) => driftOf(look, step).map((drift) => `${name}: ${drift}`)),
   );
@@ -112,14 +126,15 @@ export function judge(looked: ReadonlyMap<string, Look>, now: Date, expected: Ex
     STEPS.flatMap((step) => due(look, step, now, expected).map((text) => `${name}: ${text}`)),
   );
   const stamp = now.toISOString().replace(/\.\d+Z$/, "Z");
-  const place = (look: Look) => ({
+  const place = (name: string, look: Look) => ({
     leader: look.seen && look.leader,
     absent: look.seen && formed && look.version === undefined,
+    first: recovery.first === name,
   });
-  const order = inTurn([...looks], ([, look]) => place(look)).map(([name]) => name);
+  const order = inTurn([...looks], ([name, look]) => place(name, look)).map(([name]) => name);
   const roll = judgeVersions({ looks, order, live, change, configured: expected.version });
   findings.push(...change.findings, ...roll.findings, ...rotation.findings);
-  findings.push(...identity.findings);
+  findings.push(...identity.findings, ...recovery.findings);
   findings.push(...judgeSubject(looks, expected.authority, expected.subject));
   const verdicts = new Map(
     [...looks].map(([name, look]): [string, Verdict] => {
@@ -132,12 +147,19 @@ export function judge(looked: ReadonlyMap<string, Look>, now: Date, expected: Ex
       );
       // The member's step reads the first word (scripts/version.sh, change_version).
       const unsaved = `unsaved: no snapshot from before the change of release, ${stamp}`;
+      const recover = recovery.words.get(name);
+      const member =
+        recover !== undefined
+          ? `${recover}, ${stamp}`
+          : name === roll.unsaved
+            ? unsaved
+            : revisions.member;
       return [
         name,
         {
           hold: look.seen ? "nothing" : "everything",
-          ...place(look),
-          revisions: name === roll.unsaved ? { ...revisions, member: unsaved } : revisions,
+          ...place(name, look),
+          revisions: { ...revisions, member },
         },
       ];
     }),
@@ -149,6 +171,7 @@ export function judge(looked: ReadonlyMap<string, Look>, now: Date, expected: Ex
     repairs,
     renewals,
     plan: [
+      ...recovery.plan,
       ...identity.plan,
       ...judgeLearners(live, expected.nodes),
       ...change.plan,
@@ -160,17 +183,17 @@ export function judge(looked: ReadonlyMap<string, Look>, now: Date, expected: Ex
 }
 
 /**
- * In the order in which members are worked on: those that do not run first, because nothing
- * restarts beside a missing member; then as configured; the leader last, so that a roll moves the
+ * In the order in which members are worked on: the one that a recovery begins with; those that do
+ * not run, because nothing restarts beside a missing member; then as configured; the leader last, so that a roll moves the
  * leadership once (etcd docs, «Upgrading etcd clusters»).
  */
 export function inTurn<T>(
   things: readonly T[],
-  verdictOf: (thing: T) => Pick<Verdict, "absent" | "leader">,
+  verdictOf: (thing: T) => Pick<Verdict, "absent" | "leader" | "first">,
 ): readonly T[] {
   const turn = (thing: T) => {
-    const { absent, leader } = verdictOf(thing);
-    return absent ? 0 : leader ? 2 : 1;
+    const { absent, leader, first } = verdictOf(thing);
+    return first ? -1 : absent ? 0 : leader ? 2 : 1;
   };
   return [...things].sort((a, b) => turn(a) - turn(b));
 }

@@ -33,7 +33,7 @@ apply() {
   if [ "$(field Version)" != "$VERSION" ]; then fail "runs etcd $(field Version), expected $VERSION"; fi
   version_settled
   keep_process
-  keep_identity "$(printf %x "$(field ClusterID)")"
+  keep_identity "$(printf %x "$(field ClusterID)")" "$list"
   printf 'cluster %x\nversion %s\n' "$(field ClusterID)" "$VERSION"
   awk '{ print "peer", $1, $2, $3 }' <<<"$list" | sort
 }

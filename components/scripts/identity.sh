@@ -4,6 +4,10 @@
 
 # Of this host's own member, «CLUSTER MEMBER» in hexadecimal.
 export IDENTITY=$STATE/identity
+# Peer URLs of all members as the gate saw them last, one a line: who is left when nobody can be asked.
+export KNOWN_MEMBERS=$STATE/members
+# ID of the cluster that was given up for the one of this host's member (recover.sh).
+export RECOVERED=$STATE/recovered
 
 # data_identity: «CLUSTER MEMBER» of the data on this disk, without asking etcd; nothing when there is no journal. A segment begins
 # with two records, each behind 8 bytes of length: its checksum, then as data of the second the two IDs (etcd's walpb and
@@ -82,8 +86,8 @@ guard_data() {
 
 ASIDE="Nothing was started or deleted. Move it away (mv $DATA $DATA.foreign), and the next up lets this host join afresh"
 
-# is_nobodys: no first start of ours is under way, no member was ever ready here.
-is_nobodys() { [ ! -e "$FORMED" ] && [ ! -e "$FIRST_START" ] && [ ! -e "$IDENTITY" ]; }
+# is_nobodys: no first start and no recovery of ours is under way, no member was ever ready here.
+is_nobodys() { [ ! -e "$FORMED" ] && [ ! -e "$FIRST_START" ] && [ ! -e "$IDENTITY" ] && [ ! -e "$RECOVERED" ]; }
 
 # configured_elsewhere PEER_URL: it belongs to another node of the configuration.
 configured_elsewhere() {
@@ -105,11 +109,11 @@ set_aside() {
   say "the data of before is kept in $aside; remove it when nobody needs it"
 }
 
-# keep_identity CLUSTER: the gate saw this host's member in this cluster.
+# keep_identity CLUSTER LIST: the gate saw this host's member in this cluster, among these.
 keep_identity() {
   local found
   found=$(data_identity)
-  if [ "${found% *}" = "$1" ] && [ "$found" != "$(cat "$IDENTITY" 2>/dev/null || true)" ]; then
-    put 0600 root:root "$IDENTITY" <<<"$found"
-  fi
+  if [ "${found% *}" != "$1" ]; then return; fi
+  if [ "$found" != "$(cat "$IDENTITY" 2>/dev/null || true)" ]; then put 0600 root:root "$IDENTITY" <<<"$found"; fi
+  awk '{ print $3 }' <<<"$2" | sort | put 0600 root:root "$KNOWN_MEMBERS"
 }

@@ -11,6 +11,7 @@ apply() {
   # For the program's next look: a run that was killed may have come further here than the program's state knows.
   put 0644 root:root "$STATE/wanted" <<<"$WANTED"
   remove_overrides
+  case $1 in recover*) recover "$1" ;; esac
   guard_data
   if [ ! -d "$DATA/member/wal" ] || first_start_is_stale; then
     install_files
@@ -205,7 +206,7 @@ remove() {
   systemctl reset-failed etcd.service 2>/dev/null || true
   # After leave this data belongs to no member any more; without FORMED it never did.
   rm -rf "$DATA"
-  rm -f "$FORMED" "$FIRST_START" "$STATE/running" "$PROCESS" "$STATE/abandon" "$STATE/wanted" "$VERSION_SNAPSHOT" "$IDENTITY"
+  rm -f "$FORMED" "$FIRST_START" "$STATE/running" "$PROCESS" "$STATE/abandon" "$STATE/wanted" "$VERSION_SNAPSHOT" "$IDENTITY" "$KNOWN_MEMBERS" "$RECOVERED"
   unput "$TRUST_MARK"
   rm -rf "$GOOD"
   unput "$PKI/ca.pem" /etc/etcd.env "$UNIT"

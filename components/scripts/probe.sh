@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # The read-only look at a host that every preview and up begins with. Prints lines of «word rest»:
-#   clock MILLISECONDS | finding TEXT | formed | empty | data CLUSTER MEMBER [nobody's] | identity CLUSTER MEMBER | unit TEXT |
+#   clock MILLISECONDS | finding TEXT | formed | empty | data CLUSTER MEMBER [nobody's] | identity CLUSTER MEMBER | known PEER_URLS |
+#   recovered CLUSTER | recovering CLUSTER | offered SECONDS REVISION | revision N | unit TEXT |
 #   version X.Y.Z | leader | member NAME PEER_URLS LEARNER HEALTHY ID | node NAME ADDRESS (as the last run listed them) | wanted DIGEST | installed X.Y.Z | alarm TEXT | downgrade X.Y |
 #   snapshot FROM TO PATH | certificate FILE BASE64 | trust CA... | issuer CA | receipt STEP REVISION | drift STEP TEXT
-# Takes the host step's values, PKI and VERSION.
+# Takes the host step's values, PKI, VERSION and RECOVER_SNAPSHOT (a path or nothing).
 
 probe() {
   local step revision line snapshot active=inactive
@@ -21,7 +22,7 @@ probe() {
   if [ -f "$TRUST_MARK" ]; then printf 'trust %s\n' "$(paste -sd ' ' "$TRUST_MARK")"; fi
   if [ -f "$ISSUER_MARK" ]; then printf 'issuer %s\n' "$(cat "$ISSUER_MARK")"; fi
   unit_differences
-  if [ -e "$FORMED" ] && [ "$active" = active ]; then member_differences; fi
+  if [ -e "$FORMED" ] && [ "$active" = active ]; then member_differences; else stopped_data; fi
   for step in host binaries files member; do
     [ -f "$STATE/receipts/$step" ] || continue
     revision=$(sed -n '1s/^revision //p' "$STATE/receipts/$step")
@@ -33,12 +34,49 @@ probe() {
   done
 }
 
-# identity: whose data lies here, and whose is to.
+# identity: whose data lies here, and whose is to; what a recovery has to go by.
 identity() {
-  local found
+  local found file
   found=$(data_identity)
   if [ -n "$found" ]; then echo "data $found$(if is_nobodys; then echo " nobody's"; fi)"; fi
   if [ -f "$IDENTITY" ]; then echo "identity $(<"$IDENTITY")"; fi
+  if [ -f "$KNOWN_MEMBERS" ]; then sed 's/^/known /' "$KNOWN_MEMBERS"; fi
+  if [ -f "$RECOVERED" ]; then echo "recovered $(<"$RECOVERED")"; fi
+  for file in "$BACKUPS"/recovery-*.db; do
+    if [ -e "$file" ]; then
+      file=${file##*/recovery-}
+      echo "recovering ${file%.db}"
+    fi
+  done
+  if [ -n "${RECOVER_SNAPSHOT:-}" ]; then offered_snapshot; fi
+}
+
+# offered_snapshot: when it was taken and up to which revision it goes, «-» on a host that has no etcdutl to tell; nothing when it
+# is no snapshot.
+offered_snapshot() {
+  local revision
+  [ -f "$RECOVER_SNAPSHOT" ] || return 0
+  revision=$(revision_of "$RECOVER_SNAPSHOT")
+  if ! etcdutl_here >/dev/null; then revision=-; fi
+  if [ -n "$revision" ]; then echo "offered $(stat -L -c %Y "$RECOVER_SNAPSHOT") $revision"; fi
+}
+
+# revision_of DATABASE: nothing when it cannot be read in time, for example because an etcd has it open.
+revision_of() {
+  local tool
+  tool=$(etcdutl_here) || return 0
+  timeout 5 "$tool" snapshot status "$1" --write-out json 2>/dev/null | sed -n 's/.*"revision":\([0-9]*\).*/\1/p'
+}
+
+etcdutl_here() {
+  local tool
+  for tool in /usr/local/bin/etcdutl "$RELEASES"/v*/etcdutl; do
+    if [ -x "$tool" ]; then
+      echo "$tool"
+      return
+    fi
+  done
+  return 1
 }
 
 # unit_differences: what keeps systemd from running etcd as the files say, and what the running etcd does not have from them, in
@@ -79,6 +117,15 @@ unit_words() {
   if [ "$3" != enabled ]; then echo "${4:+$4 }$1 is ${3:-missing}"; fi
 }
 
+# stopped_data: how far the data of a member goes that does not run; at least, for its journal may go further.
+stopped_data() {
+  local revision
+  case $active in inactive | failed) ;; *) return ;; esac
+  [ -f "$DATA/member/snap/db" ] || return 0
+  revision=$(revision_of "$DATA/member/snap/db")
+  if [ -n "$revision" ]; then echo "revision $revision"; fi
+}
+
 # member_differences: what the running member says of itself; «leader» when it leads.
 member_differences() {
   local name value version="" leader="" id="" errors="" downgrading="" target="" learner=""
@@ -91,6 +138,7 @@ member_differences() {
       '"Leader" ') leader=$value ;;
       '"MemberID" ') id=$value ;;
       '"IsLearner" ') learner=$value ;;
+      '"Revision" ') echo "revision $value" ;;
       '"Errors" ') errors=$value ;;
       '"DowngradeEnabled" ') downgrading=$value ;;
       '"DowngradeTargetVersion" ') target=$value ;;

@@ -23,6 +23,7 @@ export const bare = (change: Partial<Seen> = {}): Seen => ({
   empty: true,
   members: [],
   nodes: [],
+  known: [],
   certificates: [],
   ...change,
 });
@@ -43,6 +44,7 @@ export const settled = (
   empty: false,
   members: [],
   nodes: [],
+  known: [],
   certificates: [],
   ...change,
 });

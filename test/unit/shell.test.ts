@@ -130,6 +130,7 @@ describe("assemble", () => {
         "membership",
         "preflight",
         "probe",
+        "recover",
         "roll",
         "version",
       ].sort(),
