@@ -70,14 +70,20 @@ export class EtcdCluster extends pulumi.ComponentResource {
     ]);
     const speaker = present.find(({ verdict }) => verdict.hold !== "everything") ?? present[0];
     const lost = config.nodes.filter((node) => node.lost).map(({ address }) => address);
-    // A dead member goes before others come: etcd adds none while one does not answer.
-    const losses =
+    const takeOut = (after: readonly pulumi.Resource[]) =>
       speaker === undefined || lost.length === 0
         ? []
-        : [speaker.node.removeLost(lost, reachable, { parent: this })];
+        : [speaker.node.removeLost(lost, after, { parent: this })];
+    // A dead member goes before others come: etcd adds none while one does not answer. Before a
+    // recovery there is nobody to take it out; the new cluster never has it.
+    const recovers = all.some(({ verdict }) => verdict.first);
+    const losses = recovers ? [] : takeOut(reachable);
     const members: remote.Command[] = [];
     for (const { node } of inTurn(all, ({ verdict }) => verdict)) {
       members.push(node.member([...reachable, ...losses, ...members.slice(-1)]));
+    }
+    if (recovers) {
+      takeOut(members);
     }
     const work = pulumi.all(present.map(({ node }) => node.work)).apply((each) => each.join("\n"));
     const gates = all.map(({ node }) => ({

@@ -38,6 +38,8 @@ export async function surveyHosts(
     warnHours: config.pki.warnHours,
     renewalHours: config.pki.renewalHours,
     authority: config.pki.rotate ?? FIRST,
+    subject: config.pki.subject,
+    recover: config.recover,
   });
   for (const line of survey.plan) {
     await pulumi.log.info(line);

@@ -9,6 +9,8 @@ export interface LiveMember {
   readonly learner: boolean;
   /** It answers a linearizable read, as asked from the leader's host. */
   readonly healthy: boolean;
+  /** Hexadecimal. */
+  readonly id?: string;
 }
 
 /** What the configuration does to the members. */

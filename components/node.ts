@@ -199,6 +199,7 @@ export function probeValues(config: ClusterConfig, node: NodeConfig): Record<str
   return {
     ...hostValues(config, node),
     VERSION: config.release.version,
+    RECOVER_SNAPSHOT: config.recover?.node === node.name ? (config.recover.snapshot ?? "") : "",
   };
 }
 

@@ -54,7 +54,8 @@ export class CertificateAuthority extends pulumi.ComponentResource {
         earlyRenewalHours: args.pki.renewalHours,
         allowedUses: ["cert_signing", "crl_signing"],
       },
-      { parent: this },
+      // A CA keeps its subject for life (authority.ts); the one that a rotation makes gets the new one.
+      { parent: this, ignoreChanges: ["subject"] },
     );
     this.certificate = certificate.certPem;
     this.privateKey = key.privateKeyPem;

@@ -1,5 +1,7 @@
 import { spawn } from "node:child_process";
 import { X509Certificate } from "node:crypto";
+import { type Authority, authorityOf } from "./authority";
+import { type Identity, readIdentity } from "./identity";
 import type { LiveMember } from "./membership";
 import { assemble, quote } from "./shell";
 import type { Connection, Endpoint } from "./ssh";
@@ -27,6 +29,8 @@ export interface HostCertificate {
   /** File name without its directory. */
   readonly file: string;
   readonly end: Date;
+  /** Of `ca.pem`: the CA that it is the certificate of. */
+  readonly authority?: Authority;
 }
 
 export interface VersionSnapshot {
@@ -62,6 +66,20 @@ export type Look =
       readonly leader: boolean;
       /** There is no data of etcd. */
       readonly empty: boolean;
+      /** Whose data it is. */
+      readonly data?: Identity;
+      /** Whose it was when the gate saw this host's member last. */
+      readonly identity?: Identity;
+      /** Peer URLs of the members as the gate saw them last. */
+      readonly known: readonly string[];
+      /** ID of the cluster that was given up for the one of this host's member. */
+      readonly recovered?: string;
+      /** ID of the cluster from whose data here a recovery was begun. */
+      readonly recovering?: string;
+      /** How far its member's data goes; at least, when it does not run. */
+      readonly revision?: number;
+      /** The snapshot that a recovery is to begin with. */
+      readonly offered?: { readonly taken: Date; readonly revision?: number };
       /**
        * The live member list: of the leader's host, and of every other one too when the configured
        * nodes are not those of the last run. Empty when no quorum answers.
@@ -144,6 +162,7 @@ export function read(
   let empty = false;
   const members: LiveMember[] = [];
   const nodes: string[] = [];
+  const known: string[] = [];
   const certificates: HostCertificate[] = [];
   let trusts: readonly string[] | undefined;
   let issuer: string | undefined;
@@ -158,15 +177,18 @@ export function read(
     } else if (word === "empty") {
       empty = true;
     } else if (word === "member") {
-      const [name = "", peerUrls = "", learner, healthy] = rest.split(" ");
+      const [name = "", peerUrls = "", learner, healthy, id] = rest.split(" ");
       members.push({
         name: name === "-" ? "" : name,
         peerUrls,
         learner: learner === "true",
         healthy: healthy === "yes",
+        ...(id === undefined ? {} : { id }),
       });
     } else if (word === "node") {
       nodes.push(cut(rest)[1]);
+    } else if (word === "known") {
+      known.push(rest);
     } else if (word === "certificate") {
       certificates.push(...readCertificate(rest));
     } else if (word === "trust") {
@@ -206,20 +228,43 @@ export function read(
     empty,
     members,
     nodes,
+    known,
     certificates,
     ...(trusts === undefined ? {} : { trusts }),
     ...(issuer === undefined ? {} : { issuer }),
   };
 }
 
-const TOLD_ONCE = new Set(["version", "installed", "wanted", "alarm", "downgrade", "snapshot"]);
+const TOLD_ONCE = new Set([
+  ...["version", "installed", "wanted", "alarm", "downgrade", "snapshot", "data", "identity"],
+  ...["recovered", "recovering", "offered", "revision"],
+]);
 
 function details(told: ReadonlyMap<string, string>) {
   const [version, installed, wanted, alarm, downgrade, snapshot] = [...TOLD_ONCE].map((word) =>
     told.get(word),
   );
   const [from, to, path] = snapshot?.split(" ") ?? [];
+  const data = readIdentity(told.get("data"));
+  const identity = readIdentity(told.get("identity"));
+  const [recovered, recovering, revision] = ["recovered", "recovering", "revision"].map((word) =>
+    told.get(word),
+  );
+  const [taken, upTo] = told.get("offered")?.split(" ") ?? [];
   return {
+    ...(recovered === undefined ? {} : { recovered }),
+    ...(recovering === undefined ? {} : { recovering }),
+    ...(revision === undefined ? {} : { revision: Number(revision) }),
+    ...(taken === undefined
+      ? {}
+      : {
+          offered: {
+            taken: new Date(Number(taken) * 1000),
+            ...(upTo === undefined || upTo === "-" ? {} : { revision: Number(upTo) }),
+          },
+        }),
+    ...(data === undefined ? {} : { data }),
+    ...(identity === undefined ? {} : { identity }),
     ...(version === undefined ? {} : { version }),
     ...(installed === undefined ? {} : { installed }),
     ...(wanted === undefined ? {} : { wanted }),
@@ -236,7 +281,15 @@ function readCertificate(line: string): HostCertificate[] {
   const [file, base64] = cut(line);
   try {
     const certificate = new X509Certificate(Buffer.from(base64, "base64"));
-    return [{ file, end: new Date(certificate.validTo) }];
+    const authority =
+      file === "ca.pem" ? authorityOf({ ...certificate.toLegacyObject().subject }) : undefined;
+    return [
+      {
+        file,
+        end: new Date(certificate.validTo),
+        ...(authority === undefined ? {} : { authority }),
+      },
+    ];
   } catch {
     return [];
   }

@@ -7,10 +7,13 @@ const PARTS = {
   host: ["lib", "preflight", "cluster", "membership", "firewall", "host"],
   binaries: ["lib", "binaries"],
   files: ["lib", "files"],
-  member: ["lib", "cluster", "membership", "version", "roll", "move", "member"],
+  member: [
+    ...["lib", "cluster", "identity", "membership", "version", "roll", "move", "learner"],
+    ...["recover", "member"],
+  ],
   lost: ["lib", "cluster", "membership", "lost"],
-  health: ["lib", "cluster", "version", "membership", "firewall", "health"],
-  probe: ["lib", "preflight", "cluster", "probe"],
+  health: ["lib", "cluster", "identity", "version", "membership", "firewall", "health"],
+  probe: ["lib", "preflight", "cluster", "identity", "probe"],
 } as const;
 
 export type ScriptName = keyof typeof PARTS;

@@ -1,7 +1,11 @@
-import type { ClusterConfig } from "./config";
+import { judgeSubject } from "./authority";
+import type { ClusterConfig, RecoverConfig, SubjectConfig } from "./config";
 import { due, endingSoon, type Lifetimes } from "./expiry";
-import { judgeMembership, judgeWithoutQuorum } from "./membership";
+import { judgeIdentity } from "./identity";
+import { judgeLearners, withStrangeLearners } from "./learners";
+import { judgeMembership, judgeWithoutQuorum, NO_CHANGE } from "./membership";
 import type { Look } from "./probe";
+import { judgeRecovery } from "./recovery";
 import { judgeRotation, type Rotation } from "./rotation";
 import type { Hold } from "./step";
 import { judgeVersions } from "./version-change";
@@ -20,6 +24,8 @@ export interface Verdict {
   readonly absent: boolean;
   /** The address of its member changes: its turn comes before all others. */
   readonly moving: boolean;
+  /** A recovery begins with its host: the others come after. */
+  readonly first?: boolean;
   readonly revisions: Readonly<Record<StepName, string>>;
 }
 
@@ -46,6 +52,9 @@ export interface Expectation extends Lifetimes {
   readonly version: string;
   /** Name of the CA that is to be the only one in the end. */
   readonly authority: string;
+  /** Its names, beside `etcd`. */
+  readonly subject: SubjectConfig;
+  readonly recover?: RecoverConfig;
   /** By node name, the digest of what its member is to be. */
   readonly wanted: ReadonlyMap<string, string>;
 }
@@ -55,11 +64,12 @@ export interface Expectation extends Lifetimes {
  * step. A step whose receipt matches its host keeps the receipt's revision, so its inputs are
  * those in the state and nothing is planned. Anything else gets a new revision that says why.
  *
- * @param looks by node name, in the order of the configuration.
+ * @param looked by node name, in the order of the configuration.
  * @param now for revisions, because two repairs of the same thing must differ, and for
  *   certificates.
  */
-export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Expectation): Survey {
+export function judge(looked: ReadonlyMap<string, Look>, now: Date, expected: Expectation): Survey {
+  const looks = withStrangeLearners(looked, expected.nodes);
   const findings: string[] = [];
   const warnings: string[] = [];
   // That a neighbour does not answer says nothing when it does not answer the operator either, or
@@ -76,10 +86,19 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Exp
     empty: new Set([...looks].filter(([, look]) => look.seen && look.empty).map(([name]) => name)),
     silent: new Map([...looks].flatMap(([name, look]) => (look.seen ? [] : [[name, look.reason]]))),
   };
+  const recovery = judgeRecovery(
+    looks,
+    expected.nodes,
+    live.length > 0,
+    expected.version,
+    expected.recover,
+  );
   const change =
     live.length > 0
       ? judgeMembership(live, expected.nodes, hosts)
-      : judgeWithoutQuorum(new Set(seen.flatMap(({ nodes }) => nodes)), expected.nodes);
+      : recovery.first === undefined
+        ? judgeWithoutQuorum(new Set(seen.flatMap(({ nodes }) => nodes)), expected.nodes)
+        : NO_CHANGE;
   for (const [name, look] of looks) {
     if (!look.seen) {
       const known = formed && !look.distrusted;
@@ -102,6 +121,8 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Exp
     warnings.push(...endingSoon(look, now, expected).map((text) => `${name}: ${text}`));
   }
   const rotation = judgeRotation(looks, expected.authority);
+  // Who has a part in a recovery gives up what is there.
+  const identity = judgeIdentity(new Map([...looks].filter(([name]) => !recovery.words.has(name))));
   const repairs = [...looks].flatMap(([name, look]) =>
     STEPS.flatMap((step) => driftOf(look, step).map((drift) => `${name}: ${drift}`)),
   );
@@ -113,10 +134,13 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Exp
     leader: look.seen && look.leader,
     absent: look.seen && formed && look.version === undefined,
     moving: change.moving.has(name),
+    first: recovery.first === name,
   });
   const order = inTurn([...looks], ([name, look]) => place(name, look)).map(([name]) => name);
   const roll = judgeVersions({ looks, order, live, change, configured: expected.version });
   findings.push(...change.findings, ...roll.findings, ...rotation.findings);
+  findings.push(...identity.findings, ...recovery.findings);
+  findings.push(...judgeSubject(looks, expected.authority, expected.subject));
   const verdicts = new Map(
     [...looks].map(([name, look]): [string, Verdict] => {
       const revisions = revisionsOf(
@@ -130,7 +154,9 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Exp
       const unsaved = `unsaved: no snapshot from before the change of release, ${stamp}`;
       const move = change.moving.get(name);
       const moved = move === undefined ? undefined : `move: ${move}, ${stamp}`;
-      const word = name === roll.unsaved ? unsaved : moved;
+      const recover = recovery.words.get(name);
+      const recovered = recover === undefined ? undefined : `${recover}, ${stamp}`;
+      const word = recovered ?? (name === roll.unsaved ? unsaved : moved);
       return [
         name,
         {
@@ -147,24 +173,31 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Exp
     warnings,
     repairs,
     renewals,
-    plan: [...change.plan, ...roll.plan, ...rotation.plan],
+    plan: [
+      ...recovery.plan,
+      ...identity.plan,
+      ...judgeLearners(live, expected.nodes),
+      ...change.plan,
+      ...roll.plan,
+      ...rotation.plan,
+    ],
     rotation: { signer: rotation.signer, beside: rotation.beside },
   };
 }
 
 /**
- * In the order in which members are worked on: those that move first, because nobody believes
- * their certificates before they have arrived; those that do not run next, because nothing
- * restarts beside a missing member; then as configured; the leader last, so that a roll moves the
- * leadership once (etcd docs, «Upgrading etcd clusters»).
+ * In the order in which members are worked on: the one that a recovery begins with; those that
+ * move, because nobody believes their certificates before they have arrived; those that do not run,
+ * because nothing restarts beside a missing member; then as configured; the leader last, so that a
+ * roll moves the leadership once (etcd docs, «Upgrading etcd clusters»).
  */
 export function inTurn<T>(
   things: readonly T[],
-  verdictOf: (thing: T) => Pick<Verdict, "absent" | "leader" | "moving">,
+  verdictOf: (thing: T) => Pick<Verdict, "absent" | "leader" | "moving" | "first">,
 ): readonly T[] {
   const turn = (thing: T) => {
-    const { absent, leader, moving } = verdictOf(thing);
-    return moving ? 0 : absent ? 1 : leader ? 3 : 2;
+    const { absent, leader, moving, first } = verdictOf(thing);
+    return first ? 0 : moving ? 1 : absent ? 2 : leader ? 4 : 3;
   };
   return [...things].sort((a, b) => turn(a) - turn(b));
 }

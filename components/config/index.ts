@@ -10,6 +10,7 @@ import {
   checkLost,
   checkNodes,
   checkPki,
+  checkRecover,
   checkRotation,
   releaseWarnings,
   sizeWarnings,
@@ -78,6 +79,7 @@ export function readConfig(
   const host = read("host", shape.host);
   const drift = read("drift", shape.drift);
   const destroy = read("destroy", shape.destroy);
+  const recover = read("recover", shape.recover);
   if (pki.data !== undefined) {
     checkPki(pki.data, pki.wrong, problems);
     checkRotation(pki.data, drift.data !== false, problems);
@@ -93,6 +95,13 @@ export function readConfig(
     data === undefined ? [] : [{ name: data.name, address: data.address, lost: data.lost }],
   );
   checkLost(plain, problems);
+  const recovery = checkRecover(
+    recover.data ?? {},
+    recover.wrong,
+    plain,
+    drift.data !== false,
+    problems,
+  );
 
   if (
     !problems.isEmpty ||
@@ -112,6 +121,7 @@ export function readConfig(
     host: host.data,
     drift: drift.data,
     destroy: destroy.data,
+    ...(recovery === undefined ? {} : { recover: recovery }),
     connections: reached.connections,
     warnings: [
       ...sizeWarnings(plain.filter((node) => !node.lost).length),

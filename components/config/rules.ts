@@ -1,7 +1,7 @@
 import { isMap } from "./check";
 import type { Problems } from "./problems";
 import { nodeSchema } from "./schema";
-import type { NodeConfig, PkiConfig, ReleaseConfig } from "./types";
+import type { NodeConfig, PkiConfig, RecoverConfig, ReleaseConfig } from "./types";
 
 /** Rules that span nodes. Works on raw nodes, so that a wrong one does not hide another. */
 export function checkNodes(raw: readonly unknown[], problems: Problems): void {
@@ -109,6 +109,45 @@ export function checkRotation(pki: PkiConfig, drift: boolean, problems: Problems
       `${problems.show(path, pki.rotate)} needs the look at the hosts, which "drift: false" turns off; leave "drift" out`,
     );
   }
+}
+
+/** A recovery says which node and which cluster; the rest is judged by what the hosts show. */
+export function checkRecover(
+  { node, snapshot, confirm }: Partial<RecoverConfig>,
+  wrong: ReadonlySet<string>,
+  nodes: readonly NodeConfig[],
+  drift: boolean,
+  problems: Problems,
+): RecoverConfig | undefined {
+  if (node === undefined && snapshot === undefined && confirm === undefined) {
+    return undefined;
+  }
+  if (wrong.has("node")) {
+    // It was said already.
+  } else if (node === undefined) {
+    problems.add(["recover", "node"], "missing; write the name of the node to recover from");
+  } else if (nodes.find(({ name, lost }) => name === node && !lost) === undefined) {
+    const known = nodes.filter(({ lost }) => !lost).map(({ name }) => name);
+    problems.add(
+      ["recover", "node"],
+      `${problems.show(["recover", "node"], node)} is not a node that is there; known are ${known.join(", ")}`,
+    );
+  }
+  if (confirm === undefined && !wrong.has("confirm")) {
+    problems.add(
+      ["recover", "confirm"],
+      "missing; write the ID of the cluster that is given up, which the refusal and `pulumi stack output clusterId` name",
+    );
+  }
+  if (!drift) {
+    problems.add(
+      ["recover"],
+      'needs the look at the hosts, which "drift: false" turns off; leave "drift" out',
+    );
+  }
+  return node === undefined || confirm === undefined
+    ? undefined
+    : { node, confirm, ...(snapshot === undefined ? {} : { snapshot }) };
 }
 
 /** A digest from the same unprotected place as the tarball protects against accidents only. */

@@ -167,6 +167,29 @@ export const destroySchema = z.strictObject({
   ),
 });
 
+export const recoverSchema = z.strictObject({
+  node: described(
+    hostname.optional(),
+    "Name of the node that the cluster is recovered from: from its own data, or from `snapshot`.",
+  ),
+  snapshot: described(
+    text(
+      "a path on a host",
+      "an absolute path of plain characters such as /var/backups/etcd/etcd03.db",
+      /^(\/[A-Za-z0-9_.+-]+)+$/,
+    ).optional(),
+    "File on that node, as `etcdctl snapshot save` writes it, instead of the node's own data.",
+  ),
+  confirm: described(
+    text(
+      "a cluster ID",
+      "what the refusal or `pulumi stack output clusterId` names",
+      /^[0-9a-f]{1,16}$/,
+    ).optional(),
+    "ID of the cluster that is given up. A recovery happens once for each; see docs/recovery.md.",
+  ),
+});
+
 /** All keys of the configuration; Pulumi.yaml and the documentation are held to this. */
 export const schema = z.strictObject({
   nodes: described(
@@ -204,4 +227,8 @@ export const schema = z.strictObject({
     "Look at every node at the start of a preview or an up and repair what was changed by hand.",
   ),
   destroy: described(destroySchema.prefault({}), "Map: what `pulumi destroy` leaves behind."),
+  recover: described(
+    recoverSchema.prefault({}),
+    "Map: a cluster without a quorum begins anew from one node's data, or from a snapshot.",
+  ),
 });

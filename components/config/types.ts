@@ -60,6 +60,16 @@ export interface ReleaseConfig {
   readonly sha256: Readonly<Partial<Record<Architecture, string>>>;
 }
 
+/** A cluster that has lost its quorum for good begins anew. */
+export interface RecoverConfig {
+  /** Whose data it begins with. */
+  readonly node: string;
+  /** A file on that node, instead of its data. */
+  readonly snapshot?: string;
+  /** ID of the cluster that is given up, hexadecimal. */
+  readonly confirm: string;
+}
+
 /** The whole configuration, checked, with every default filled in. */
 export interface ClusterConfig {
   readonly nodes: readonly NodeConfig[];
@@ -70,6 +80,7 @@ export interface ClusterConfig {
   readonly host: HostConfig;
   readonly drift: boolean;
   readonly destroy: { readonly snapshot: boolean };
+  readonly recover?: RecoverConfig;
   /** By node name; a lost node has none. */
   readonly connections: ReadonlyMap<string, Connection>;
   /** Things that are allowed and that the operator should know of. */

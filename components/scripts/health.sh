@@ -39,6 +39,7 @@ apply() {
   version_settled
   keep_process
   rm -f "$STATE/changing"
+  keep_identity "$(printf %x "$(field ClusterID)")" "$list"
   printf 'cluster %x\nversion %s\n' "$(field ClusterID)" "$VERSION"
   awk '{ print "peer", $1, $2, $3 }' <<<"$list" | sort
 }

@@ -9,6 +9,7 @@ export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 export STATE=/var/lib/etcd-on-pulumi
 export DATA=/var/lib/etcd
 export RELEASES=/opt/etcd-on-pulumi
+export BACKUPS=/var/backups/etcd
 export UNIT=/etc/systemd/system/etcd.service
 export FIREWALL_UNIT=/etc/systemd/system/etcd-firewall.service
 # The packet filter's rule for etcd's own unit. A drop-in, because systemd applies it to a running unit on daemon-reload.

@@ -11,6 +11,8 @@ apply() {
   # For the program's next look: a run that was killed may have come further here than the program's state knows.
   put 0644 root:root "$STATE/wanted" <<<"$WANTED"
   remove_overrides
+  case $1 in recover*) recover "$1" ;; esac
+  guard_data
   if [ ! -d "$DATA/member/wal" ] || first_start_is_stale; then
     install_files
     first_start "$1"
@@ -26,6 +28,7 @@ apply() {
     install_files
   fi
   put 0644 root:root "$TRUST_MARK" <<<"$TRUST"
+  promote_own
   clear_alarms
   receipt member "$1" "$DATA" "$TRUST_MARK" "$PKI/ca.pem" /etc/etcd.env "$UNIT" /usr/local/bin/etcd /usr/local/bin/etcdctl /usr/local/bin/etcdutl
 }
@@ -97,8 +100,11 @@ may_be_new() {
   stamp=$(date -d "${1##*, }" +%s 2>/dev/null) && [ $(($(date +%s) - stamp)) -lt 3600 ]
 }
 
-# Only ever called for data that belongs to no member of a living cluster; each caller says why.
+# Only ever called for data that belongs to no member of a living cluster; each caller says why. A database without a journal
+# that no first start of ours left may still be worth something to somebody.
 empty_data() {
+  if [ -e "$DATA/member/snap/db" ] && [ ! -e "$FIRST_START" ]; then set_aside orphaned; fi
+  rm -f "$IDENTITY"
   find "$DATA" -mindepth 1 -delete 2>/dev/null || true
 }
 
@@ -118,6 +124,7 @@ join() {
     id=-
   fi
   if [ "$id" = - ]; then
+    drop_strange_learners "$endpoints" "$list"
     retry 15 etcdctl_as_client --endpoints "$endpoints" member add "$NODE" --learner --peer-urls "$peer" >/dev/null ||
       fail "etcd refuses to add this host as a learner"
     list=$(retry 10 members "$endpoints") || fail "no quorum of the cluster answers after this host was added"
@@ -213,7 +220,8 @@ remove() {
   systemctl reset-failed etcd.service 2>/dev/null || true
   # After leave this data belongs to no member any more; without FORMED it never did.
   rm -rf "$DATA"
-  rm -f "$FORMED" "$FIRST_START" "$STATE/running" "$PROCESS" "$STATE/abandon" "$STATE/wanted" "$VERSION_SNAPSHOT" "$MOVING"
+  rm -f "$FORMED" "$FIRST_START" "$STATE/running" "$PROCESS" "$STATE/abandon" "$STATE/wanted" "$VERSION_SNAPSHOT" "$MOVING" \
+    "$IDENTITY" "$KNOWN_MEMBERS" "$RECOVERED"
   unput "$TRUST_MARK"
   rm -rf "$GOOD"
   unput "$PKI/ca.pem" /etc/etcd.env "$UNIT"

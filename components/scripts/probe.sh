@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # The read-only look at a host that every preview and up begins with. Prints lines of «word rest»:
-#   clock MILLISECONDS | finding TEXT | formed | empty | unit TEXT | version X.Y.Z | leader | member NAME PEER_URLS LEARNER HEALTHY |
-#   node NAME ADDRESS (as the last run listed them) | wanted DIGEST | installed X.Y.Z | alarm TEXT | downgrade X.Y |
+#   clock MILLISECONDS | finding TEXT | formed | empty | data CLUSTER MEMBER [nobody's] | identity CLUSTER MEMBER | known PEER_URLS |
+#   recovered CLUSTER | recovering CLUSTER | offered SECONDS REVISION | revision N | unit TEXT |
+#   version X.Y.Z | leader | member NAME PEER_URLS LEARNER HEALTHY ID | node NAME ADDRESS (as the last run listed them) | wanted DIGEST | installed X.Y.Z | alarm TEXT | downgrade X.Y |
 #   snapshot FROM TO PATH | certificate FILE BASE64 | trust CA... | issuer CA | receipt STEP REVISION | drift STEP TEXT
-# Takes the host step's values, PKI and VERSION.
+# Takes the host step's values, PKI, VERSION and RECOVER_SNAPSHOT (a path or nothing).
 
 probe() {
   local step snapshot active=inactive
@@ -12,10 +13,10 @@ probe() {
   preflight_findings | sed 's/^/finding /'
   if [ ! -d "$DATA/member/wal" ]; then echo empty; fi
   if [ -e "$FORMED" ]; then
-    echo formed
     sed -n 's/^./node &/p' "$STATE/nodes" 2>/dev/null || true
     sed -n "s|^$RELEASES/v\([0-9.]*\)/etcd\$|installed \1|p" < <(readlink /usr/local/bin/etcd)
   fi
+  identity
   if [ -f "$STATE/wanted" ]; then printf 'wanted %s\n' "$(<"$STATE/wanted")"; fi
   if [ -f "$STATE/version-snapshot" ] && snapshot=$(<"$STATE/version-snapshot") && [ -f "${snapshot##* }" ]; then
     echo "snapshot $snapshot"
@@ -24,7 +25,7 @@ probe() {
   if [ -f "$TRUST_MARK" ]; then printf 'trust %s\n' "$(paste -sd ' ' "$TRUST_MARK")"; fi
   if [ -f "$ISSUER_MARK" ]; then printf 'issuer %s\n' "$(<"$ISSUER_MARK")"; fi
   unit_differences
-  if [ -e "$FORMED" ] && [ "$active" = active ]; then member_differences; fi
+  if [ -e "$FORMED" ] && [ "$active" = active ]; then member_differences; else stopped_data; fi
   for step in host binaries files member; do
     [ -f "$STATE/receipts/$step" ] || continue
     receipts+=("$STATE/receipts/$step" "drift $step ")
@@ -32,6 +33,51 @@ probe() {
     if [ "$step" = host ] && [ "${#firewall_drift[@]}" -gt 0 ]; then printf 'drift host %s\n' "${firewall_drift[@]}"; fi
   done
   differences "${receipts[@]}"
+}
+
+# identity: whose data lies here, and whose is to; what a recovery has to go by.
+identity() {
+  local found file
+  found=$(data_identity)
+  if [ -n "$found" ]; then echo "data $found$(if is_nobodys; then echo " nobody's"; fi)"; fi
+  if [ -f "$IDENTITY" ]; then echo "identity $(<"$IDENTITY")"; fi
+  if [ -f "$KNOWN_MEMBERS" ]; then sed 's/^/known /' "$KNOWN_MEMBERS"; fi
+  if [ -f "$RECOVERED" ]; then echo "recovered $(<"$RECOVERED")"; fi
+  for file in "$BACKUPS"/recovery-*.db; do
+    if [ -e "$file" ]; then
+      file=${file##*/recovery-}
+      echo "recovering ${file%.db}"
+    fi
+  done
+  if [ -n "${RECOVER_SNAPSHOT:-}" ]; then offered_snapshot; fi
+}
+
+# offered_snapshot: when it was taken and up to which revision it goes, «-» on a host that has no etcdutl to tell; nothing when it
+# is no snapshot.
+offered_snapshot() {
+  local revision
+  [ -f "$RECOVER_SNAPSHOT" ] || return 0
+  revision=$(revision_of "$RECOVER_SNAPSHOT")
+  if ! etcdutl_here >/dev/null; then revision=-; fi
+  if [ -n "$revision" ]; then echo "offered $(stat -L -c %Y "$RECOVER_SNAPSHOT") $revision"; fi
+}
+
+# revision_of DATABASE: nothing when it cannot be read in time, for example because an etcd has it open.
+revision_of() {
+  local tool
+  tool=$(etcdutl_here) || return 0
+  timeout 5 "$tool" snapshot status "$1" --write-out json 2>/dev/null | sed -n 's/.*"revision":\([0-9]*\).*/\1/p'
+}
+
+etcdutl_here() {
+  local tool
+  for tool in /usr/local/bin/etcdutl "$RELEASES"/v*/etcdutl; do
+    if [ -x "$tool" ]; then
+      echo "$tool"
+      return
+    fi
+  done
+  return 1
 }
 
 # unit_differences: what keeps systemd from running etcd as the files say, and what the running etcd does not have from them, in
@@ -72,9 +118,18 @@ unit_words() {
   if [ "$3" != enabled ]; then echo "${4:+$4 }$1 is ${3:-missing}"; fi
 }
 
+# stopped_data: how far the data of a member goes that does not run; at least, for its journal may go further.
+stopped_data() {
+  local revision
+  case $active in inactive | failed) ;; *) return ;; esac
+  [ -f "$DATA/member/snap/db" ] || return 0
+  revision=$(revision_of "$DATA/member/snap/db")
+  if [ -n "$revision" ]; then echo "revision $revision"; fi
+}
+
 # member_differences: what the running member says of itself; «leader» when it leads.
 member_differences() {
-  local name value version="" leader="" id="" errors="" downgrading="" target=""
+  local name value version="" leader="" id="" errors="" downgrading="" target="" learner=""
   while IFS=: read -r name value; do
     value=${value# }
     value=${value#\"}
@@ -83,6 +138,8 @@ member_differences() {
       '"Version" ') version=$value ;;
       '"Leader" ') leader=$value ;;
       '"MemberID" ') id=$value ;;
+      '"IsLearner" ') learner=$value ;;
+      '"Revision" ') echo "revision $value" ;;
       '"Errors" ') errors=$value ;;
       '"DowngradeEnabled" ') downgrading=$value ;;
       '"DowngradeTargetVersion" ') target=$value ;;
@@ -100,6 +157,7 @@ member_differences() {
   fi
   # When nodes come or go everybody says who is there: the leader may be one that is not looked at any more.
   if [ "$leader" = "$id" ] || [ -e "$STATE/changing" ] || [ "$NODES" != "$(cat "$STATE/nodes" 2>/dev/null)" ]; then live_members; fi
+  if [ "$learner" = true ]; then echo 'unit its member is a learner still'; fi
   case $errors in *alarm:*) echo "alarm $errors" ;; esac
   if [ -n "$errors" ] && [ "$errors" != '[]' ]; then echo "unit the cluster reports $errors"; fi
   # A version that the configuration asks to change shows in the member's own step.
@@ -135,7 +193,7 @@ live_members() {
   while read -r id name peers learner started; do
     [ -n "$id" ] || continue
     if [ "$started" = yes ] && [[ $'\n'$health == *$'\n'"$(client_url "$peers") is healthy"* ]]; then started=yes; else started=no; fi
-    printf 'member %s %s %s %s\n' "$name" "$peers" "$learner" "$started"
+    printf 'member %s %s %s %s %s\n' "$name" "$peers" "$learner" "$started" "$id"
   done <<<"$list"
 }
 

@@ -2,7 +2,6 @@
 # What a change of the etcd release needs beside new binaries: a snapshot first, and the cluster's consent to go down a minor
 # series (etcd docs, «Upgrading etcd clusters» and «Downgrading etcd clusters»). Part of the steps «member» and «health».
 
-BACKUPS=/var/backups/etcd
 # On the host that took it, until the roll is through: «FROM TO PATH» of the snapshot before the roll.
 VERSION_SNAPSHOT=$STATE/version-snapshot
 # Snapshots before rolls that a host keeps; final ones are never removed.

@@ -4,7 +4,7 @@ import { Lab } from "../support/lab";
 import { generator } from "../support/random";
 import { killedUp, type Moment } from "./support/interrupt";
 import { unnoticed } from "./support/load";
-import { eventually, freshLab, on, onAll, printed, Stack, succeed } from "./support/stack";
+import { eventually, freshLab, on, onAll, printed, refuse, Stack, succeed } from "./support/stack";
 
 const lab = new Lab("test");
 const stack = new Stack(lab, "certificates");
@@ -88,12 +88,24 @@ test("inside the window they are renewed with their keys, and nothing restarts",
   await succeed(stack.previewNothing());
 });
 
-/** The CA's name as it is configured now. */
-let authority: { readonly rotate?: string } = {};
+/** The CA's names as they are configured now. */
+const subject = { country: "ES", locality: "Barcelona" };
+let authority: { readonly rotate?: string; readonly subject?: typeof subject } = {};
 const rotateTo = (name: string) => {
-  authority = { rotate: name };
+  authority = { rotate: name, subject };
   stack.configure({ pki: { caValidityHours: 87600, ...authority } });
 };
+
+test("another subject for the CA in use is refused, and nothing is touched", async () => {
+  const before = await onAll(lab, `sha256sum ${PKI}/*.pem`);
+  stack.configure({ pki: { caValidityHours: 87600, subject } });
+  for (const run of [() => stack.preview(), () => stack.up()]) {
+    expect(await refuse(run())).toContain(
+      "etcd:pki.subject is C=ES, L=Barcelona, but the CA in use has empty",
+    );
+  }
+  expect(await onAll(lab, `sha256sum ${PKI}/*.pem`)).toEqual(before);
+});
 
 describe("a CA rotation", () => {
   const steps = [
@@ -104,6 +116,7 @@ describe("a CA rotation", () => {
 
   test.each(steps)("starts by one edit and takes three runs: $says", async (step) => {
     await keepClient("before");
+    // The new CA may have another subject; the old one keeps its own.
     rotateTo("2027-03");
     expect((await succeed(stack.preview())).stdout).toContain(step.says);
     const before = await processes();
@@ -131,6 +144,9 @@ describe("a CA rotation", () => {
     const state = await stack.exportState();
     expect(state).toContain("::ca-2027-03-key");
     expect(state).not.toContain("::ca-key");
+    expect(await on(lab, "etcd01", `openssl x509 -in ${PKI}/ca.pem -noout -subject`)).toMatch(
+      /C = ES, L = Barcelona, CN = etcd, serialNumber = 2027-03/,
+    );
     await on(lab, "etcd01", `cp ${PKI}/ca.pem /root/first/`);
     expect(await reaches("first")).toBe(false);
   });

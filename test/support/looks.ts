@@ -23,6 +23,7 @@ export const bare = (change: Partial<Seen> = {}): Seen => ({
   empty: true,
   members: [],
   nodes: [],
+  known: [],
   certificates: [],
   ...change,
 });
@@ -43,6 +44,7 @@ export const settled = (
   empty: false,
   members: [],
   nodes: [],
+  known: [],
   certificates: [],
   ...change,
 });
@@ -61,6 +63,7 @@ export const EXPECTED: Expectation = {
   warnHours: 720,
   renewalHours: 48,
   authority: FIRST,
+  subject: {},
 };
 
 export const judged = (looks: Record<string, Look>, expected: Partial<Expectation> = {}) =>

@@ -6,8 +6,8 @@ import { afterAll, beforeAll, beforeEach } from "vitest";
 import { assemble, type ScriptName } from "../../components/shell";
 
 /**
- * A host on paper: namespaces of its own in which everything under /etc, /opt, /usr and /var can
- * be written and is thrown away, with an empty network and no other processes. systemctl and
+ * A host on paper: namespaces of its own in which everything under /etc, /opt, /run, /usr and /var
+ * can be written and is thrown away, with an empty network and no other processes. systemctl and
  * journalctl are stubs (see `paper/`); nftables and everything else are the real ones.
  */
 export interface PaperHost {

@@ -11,7 +11,7 @@ const ROWS: [raw: Raw, expected: string[]][] = [
   [
     { zookeeper: "true" },
     [
-      "etcd:zookeeper: unknown key; known are nodes, version, downloadUrl, sha256, settings, ssh, pki, host, drift, destroy",
+      "etcd:zookeeper: unknown key; known are nodes, version, downloadUrl, sha256, settings, ssh, pki, host, drift, destroy, recover",
     ],
   ],
   [
@@ -275,6 +275,35 @@ const ROWS: [raw: Raw, expected: string[]][] = [
   [
     { host: { maximumClockSkew: -1 } },
     ["etcd:host.maximumClockSkew: -1 is out of range; write a number from 0 to 86400"],
+  ],
+  [
+    { recover: { snapshot: "/root/s.db" } },
+    [
+      "etcd:recover.node: missing; write the name of the node to recover from",
+      "etcd:recover.confirm: missing; write the ID of the cluster that is given up, which the refusal and `pulumi stack output clusterId` name",
+    ],
+  ],
+  [
+    { recover: { node: "etcd09", confirm: "cafe" } },
+    ['etcd:recover.node: "etcd09" is not a node that is there; known are etcd01, etcd02, etcd03'],
+  ],
+  [
+    { recover: { node: "etcd01", confirm: "yes" } },
+    [
+      'etcd:recover.confirm: "yes" is not a cluster ID; write what the refusal or `pulumi stack output clusterId` names',
+    ],
+  ],
+  [
+    { recover: { node: "etcd01", confirm: "cafe", snapshot: "s.db" } },
+    [
+      'etcd:recover.snapshot: "s.db" is not a path on a host; write an absolute path of plain characters such as /var/backups/etcd/etcd03.db',
+    ],
+  ],
+  [
+    { recover: { node: "etcd01", confirm: "cafe" }, drift: false },
+    [
+      'etcd:recover: needs the look at the hosts, which "drift: false" turns off; leave "drift" out',
+    ],
   ],
   [{ drift: "sometimes" }, ['etcd:drift: "sometimes" is not true or false; write true or false']],
   [

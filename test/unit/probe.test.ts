@@ -29,6 +29,7 @@ describe("what the probe prints", () => {
       empty: false,
       members: [],
       nodes: [],
+      known: [],
       certificates: [],
     });
   });
@@ -56,6 +57,7 @@ describe("what the probe prints", () => {
       empty: false,
       members: [],
       nodes: [],
+      known: [],
       certificates: [],
     });
   });
@@ -150,6 +152,7 @@ describe("what the probe prints", () => {
       empty: false,
       members: [],
       nodes: [],
+      known: [],
       certificates: [],
     });
   });

@@ -148,9 +148,9 @@ describe.skipIf(reason !== undefined)(`step host${reason ? ` (skipped: ${reason}
       expect(told()).toEqual([]);
       host.sh(`touch ${state("changing")}`);
       expect(told().sort()).toEqual([
-        "member etcd01 https://192.168.1.83:2380 false yes",
-        "member etcd02 https://192.168.1.84:2380 false yes",
-        "member etcd03 https://192.168.1.85:2380 false yes",
+        "member etcd01 https://192.168.1.83:2380 false yes a1",
+        "member etcd02 https://192.168.1.84:2380 false yes a2",
+        "member etcd03 https://192.168.1.85:2380 false yes a3",
       ]);
     });
 

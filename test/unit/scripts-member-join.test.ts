@@ -39,7 +39,7 @@ describe.skipIf(reason !== undefined)(
         .replaceAll(":2380", "")
         .replaceAll(",", "\\n");
       host.sh(`
-      mkdir -p ${STATE} /var/lib/etcd/member/snap; echo old >/var/lib/etcd/member/snap/db
+      mkdir -p ${STATE} /var/lib/etcd/member/snap; echo old >/var/lib/etcd/member/snap/old
       printf '${nodes}\\n' >${STATE}/nodes
       cd /var/paper; echo 0 >property-NRestarts; echo inactive >property-ActiveState
       echo 'echo active >/var/paper/property-ActiveState' >on-start`);
@@ -105,7 +105,7 @@ describe.skipIf(reason !== undefined)(
       expect(status).toBe(1);
       expect(stderr).toContain(message);
       expect(started()).toBe("0");
-      expect(host.sh("cat /var/lib/etcd/member/snap/db")).toBe("old");
+      expect(host.sh("cat /var/lib/etcd/member/snap/old")).toBe("old");
     });
 
     describe("when nobody answers", () => {
@@ -137,7 +137,7 @@ describe.skipIf(reason !== undefined)(
         });
         expect(started()).toBe("0");
         expect(firstStart()).toBe("");
-        expect(host.sh("cat /var/lib/etcd/member/snap/db")).toBe("old");
+        expect(host.sh("cat /var/lib/etcd/member/snap/old")).toBe("old");
       });
 
       test("and nobody looked, forms one on a host that never was a member", () => {

@@ -76,7 +76,7 @@ describe.skipIf(reason !== undefined)(`step member${reason ? ` (${reason})` : ""
   });
 
   test("a new cluster starts without waiting for the others, on an empty directory", () => {
-    host.sh("mkdir -p /var/lib/etcd/member/snap; echo old >/var/lib/etcd/member/snap/db");
+    host.sh("mkdir -p /var/lib/etcd/member/snap; echo old >/var/lib/etcd/member/snap/old");
     expect(run("first_start", `new cluster, ${now(1)}`)).toMatchObject({ status: 0, stderr: "" });
     expect(host.sh("ls -A /var/lib/etcd")).toBe("");
     expect(host.sh("tail -n 1 /var/paper/systemctl")).toBe("start --no-block etcd.service");

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# A new paper host: fresh overlays over the machine's own directories, empty packet filter, stubs of what needs a running system.
-# Takes the directory of the stubs. Runs in namespaces of its own (see ../paper-host.ts), never outside of them.
+# A new paper host: fresh overlays over the machine's own directories, an empty /run and packet filter, stubs of what needs a
+# running system. Takes the directory of the stubs. Runs in namespaces of its own (see ../paper-host.ts), never outside of them.
 set -euo pipefail
 
 stubs=$1
 nft flush ruleset 2>/dev/null || true
 if [ -e /mnt/paper ]; then
-  for top in etc opt usr var; do umount -l "/$top"; done
+  for top in etc opt usr var run; do umount -l "/$top"; done
 else
   mount -t tmpfs paper /mnt
   ip link set lo up
@@ -17,6 +17,7 @@ for top in etc opt usr var; do
   mkdir -p "$work/$top/upper" "$work/$top/work"
   mount -t overlay overlay -o "lowerdir=/$top,upperdir=$work/$top/upper,workdir=$work/$top/work" "/$top"
 done
+mount -t tmpfs paper /run
 mkdir -p /var/paper /usr/local/sbin /usr/local/bin
 : >/var/paper/systemctl
 echo 252 >/var/paper/version

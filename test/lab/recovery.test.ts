@@ -1,0 +1,147 @@
+/** Clusters that have lost their quorum for good: nothing touches them but the recovery. */
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { Lab } from "../support/lab";
+import { difference, hostStates } from "./support/host-state";
+import { freshLab, hosts, on, onAll, printed, refuse, Stack, succeed } from "./support/stack";
+
+const lab = new Lab("test");
+const stack = new Stack(lab, "recovery");
+
+beforeAll(async () => {
+  await freshLab(lab);
+  await stack.create();
+  await succeed(stack.up());
+  await succeed(stack.etcdctl(["put", "clavePrueba", "Esto es una prueba"]));
+});
+
+afterAll(async () => {
+  await lab.down(true);
+});
+
+let cluster = "";
+beforeEach(async () => {
+  cluster = (await stack.outputs()).clusterId;
+});
+
+const key = async (name: string) =>
+  (await succeed(stack.etcdctl(["get", "--print-value-only", name]))).stdout.trim();
+
+/** Three members of one new cluster, nothing left to do with the edit and without it. */
+async function expectRecovered(edit: Readonly<Record<string, unknown>>): Promise<void> {
+  const { clusterId, members } = await stack.outputs();
+  expect(clusterId).not.toBe(cluster);
+  expect(members.map(({ name }) => name).sort()).toEqual(hosts);
+  expect(await onAll(lab, "cut -d ' ' -f 1 /var/lib/etcd-on-pulumi/identity")).toEqual(
+    hosts.map(() => clusterId),
+  );
+  stack.configure({ recover: edit });
+  await succeed(stack.previewNothing());
+  stack.configure({});
+  await succeed(stack.previewNothing());
+}
+
+describe("two of three hosts are wiped", () => {
+  beforeAll(async () => {
+    await lab.wipe("etcd02");
+    await lab.wipe("etcd03");
+  });
+
+  test("preview and up refuse, say what is left and what to write, and touch nothing", async () => {
+    const before = await hostStates(lab, true);
+    for (const run of [() => stack.preview(), () => stack.up()]) {
+      const message = await refuse(run());
+      expect(message).toContain(
+        `the cluster ${cluster} has lost its quorum for good: of its 3 members etcd02, etcd03 have no data any more. Left is etcd01 up to revision 2.`,
+      );
+      expect(message).toContain(
+        `set etcd:recover.node to etcd01 and etcd:recover.confirm to ${cluster}`,
+      );
+    }
+    const after = await hostStates(lab, true);
+    for (const [index, host] of hosts.entries()) {
+      expect(difference(before[index] ?? [], after[index] ?? []), host).toEqual({
+        added: [],
+        gone: [],
+      });
+    }
+  });
+
+  test.each([
+    ["another cluster's ID", { node: "etcd01", confirm: "cafe" }, "write its ID to give it up"],
+    ["a node without data", { node: "etcd02" }, "etcd02, which has no data; left is etcd01 up to"],
+    [
+      "a snapshot that is not there",
+      { node: "etcd02", snapshot: "/root/none.db" },
+      "etcd02 has no snapshot of etcd at /root/none.db",
+    ],
+  ])("a recovery with %s is refused", async (_, edit, words) => {
+    stack.configure({ recover: { confirm: cluster, ...edit } });
+    expect(await refuse(stack.preview())).toContain(words);
+  });
+
+  test("one up with the edit brings the survivor's data back, on three members", async () => {
+    // What its database does not have yet when the power goes is in the journal.
+    const edit = { node: "etcd01", confirm: cluster };
+    stack.configure({ recover: edit });
+    const preview = printed(await succeed(stack.preview()));
+    expect(preview).toContain(
+      "recovery: etcd01 begins a new cluster with its own data; etcd02, etcd03 join it afresh; data of the old cluster is kept on each host as /var/lib/etcd.before-recovery-TIME",
+    );
+    expect(preview).toContain(`what cluster ${cluster} acknowledged after revision 2 and that`);
+    const up = await succeed(stack.up());
+    expect(up.stdout).toMatch(/etcd01: the data of before is kept in \S+before-recovery-\S+;/);
+    expect(await key("clavePrueba")).toBe("Esto es una prueba");
+    await expectRecovered(edit);
+    expect(await on(lab, "etcd01", "ls -d /var/lib/etcd.before-recovery-*/member/wal")).not.toBe(
+      "",
+    );
+  });
+});
+
+test("a run that ends after its first host goes on with the others, whose data is the old one's", async () => {
+  await succeed(stack.etcdctl(["put", "late", "1"]));
+  await onAll(lab, "systemctl kill --signal KILL etcd.service; systemctl stop etcd.service");
+  const edit = { node: "etcd01", confirm: cluster };
+  stack.configure({ recover: edit });
+  const first = "etcd:index:Cluster$etcd:index:Node$command:remote:Command::etcd01-member";
+  await succeed(stack.up({ args: ["--target", `urn:pulumi:recovery::etcd::${first}`] }));
+  expect(await on(lab, "etcd01", "cat /var/lib/etcd-on-pulumi/recovered")).toBe(cluster);
+  expect(printed(await succeed(stack.preview()))).toContain(
+    "recovery: etcd02 still has data of the cluster that was given up; it is put aside, and the host joins afresh",
+  );
+  await succeed(stack.up());
+  expect(await key("clavePrueba")).toBe("Esto es una prueba");
+  // Acknowledged moments before the kill: not in every database, but in every journal.
+  expect(await key("late")).toBe("1");
+  await expectRecovered(edit);
+});
+
+test("all hosts are wiped: one up with a snapshot on one of them", async () => {
+  await succeed(stack.etcdctl(["put", "second", "2"]));
+  const before = await stack.etcdctl(["get", "second", "-w", "json"]);
+  const revision = Number(/"revision":(\d+)/.exec(before.stdout)?.[1]);
+  const pki = "/etc/kubernetes/pki/etcd";
+  const file = await on(
+    lab,
+    "etcd01",
+    `etcdctl --cacert ${pki}/ca.pem --cert ${pki}/client.pem --key ${pki}/client-key.pem snapshot save /root/s.db >/dev/null && base64 -w 0 /root/s.db`,
+  );
+  for (const host of hosts) {
+    await lab.wipe(host);
+  }
+  await lab.exec("etcd03", "mkdir -p /var/backups/etcd; base64 -d >/var/backups/etcd/kept.db", {
+    input: file,
+  });
+  const edit = { node: "etcd03", snapshot: "/var/backups/etcd/kept.db", confirm: cluster };
+  stack.configure({ recover: edit });
+  expect(printed(await succeed(stack.preview()))).toMatch(
+    /recovery: what was written to cluster [0-9a-f]+ after \d{4}-\d\d-\d\d \d\d:\d\d UTC, when the snapshot was taken, is lost;/,
+  );
+  await succeed(stack.up());
+  expect(await key("second")).toBe("2");
+  const after = await stack.etcdctl(["get", "second", "-w", "json"]);
+  expect(Number(/"revision":(\d+)/.exec(after.stdout)?.[1])).toBeGreaterThanOrEqual(
+    revision + 1_000_000_000,
+  );
+  await expectRecovered(edit);
+});
