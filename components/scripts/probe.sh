@@ -13,6 +13,7 @@ probe() {
   preflight_findings | sed 's/^/finding /'
   if [ ! -d "$DATA/member/wal" ]; then echo empty; fi
   if [ -e "$FORMED" ]; then
+    echo formed
     sed -n 's/^./node &/p' "$STATE/nodes" 2>/dev/null || true
     sed -n "s|^$RELEASES/v\([0-9.]*\)/etcd\$|installed \1|p" < <(readlink /usr/local/bin/etcd)
   fi
