@@ -36,15 +36,16 @@ export class EtcdCluster extends pulumi.ComponentResource {
   constructor(name: string, args: EtcdClusterArgs, opts?: pulumi.ComponentResourceOptions) {
     super("etcd:index:Cluster", name, {}, opts);
     const { config } = args;
+    const authorities = trust(args.rotation, config.pki, { parent: this });
+    const client = clientCertificate(authorities.signer, config.pki, { parent: this });
     // One token per cluster: members of two clusters never mistake each other for their own
-    // (etcd docs, «Clustering Guide»).
+    // (etcd docs, «Clustering Guide»). The engine starts one plugin after the other, in the order
+    // they are asked for: those with more to do come first.
     const token = new RandomId(
       "token",
       { byteLength: 4, prefix: "etcd-cluster-" },
-      { parent: this },
+      { parent: this, dependsOn: [authorities.signer] },
     );
-    const authorities = trust(args.rotation, config.pki, { parent: this });
-    const client = clientCertificate(authorities.signer, config.pki, { parent: this });
 
     const all = config.nodes.flatMap((node) => {
       const verdict = args.verdicts.get(node.name);

@@ -27,11 +27,11 @@ const each = (step: string) =>
 
 const BEFORE_MEMBERS = [
   "etcd:index:Cluster etcd",
-  "random:index/randomId:RandomId token < etcd",
   "etcd:pki:CertificateAuthority ca < etcd",
   "tls:index/privateKey:PrivateKey ca-key < ca",
   "tls:index/selfSignedCert:SelfSignedCert ca-certificate < ca",
   ...leaf("client", "etcd"),
+  "random:index/randomId:RandomId token < etcd",
   ...["etcd01", "etcd02", "etcd03"].flatMap(nodeTree),
 ];
 
