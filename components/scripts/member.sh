@@ -25,6 +25,7 @@ apply() {
   else
     install_files
   fi
+  finish_join
   put 0644 root:root "$TRUST_MARK" <<<"$TRUST"
   clear_alarms
   receipt member "$1" "$DATA" "$TRUST_MARK" "$PKI/ca.pem" /etc/etcd.env "$UNIT" /usr/local/bin/etcd /usr/local/bin/etcdctl /usr/local/bin/etcdutl
@@ -74,7 +75,7 @@ first_start() {
     others=$(reachable_others)
     if [ -n "$others" ]; then list=$(retry 15 members "$others") || true; fi
     if [ -n "$list" ]; then
-      join "$others" "$list"
+      join "$others" "$list" "$1"
       return
     fi
     case $1 in
@@ -102,7 +103,7 @@ empty_data() {
   find "$DATA" -mindepth 1 -delete 2>/dev/null || true
 }
 
-# join ENDPOINTS LIST: as a learner first, which cannot harm the quorum, promoted when it has caught up (etcd docs,
+# join ENDPOINTS LIST REVISION: as a learner first, which cannot harm the quorum, promoted when it has caught up (etcd docs,
 # «Runtime reconfiguration» and «Learner»). A half-added member of an earlier run is found by its peer URL and used again.
 join() {
   local endpoints=$1 list=$2 peer own id name peers learner started
@@ -118,6 +119,7 @@ join() {
     id=-
   fi
   if [ "$id" = - ]; then
+    make_way "$endpoints" "$3"
     retry 15 etcdctl_as_client --endpoints "$endpoints" member add "$NODE" --learner --peer-urls "$peer" >/dev/null ||
       fail "etcd refuses to add this host as a learner"
     list=$(retry 10 members "$endpoints") || fail "no quorum of the cluster answers after this host was added"
@@ -137,6 +139,36 @@ join() {
   started
   wait_until_ready "$READY_SECONDS"
   if [ "$learner" = true ]; then promote "$endpoints" "$id"; fi
+}
+
+# make_way ENDPOINTS REVISION: of what keeps etcd from adding a member. That is a voter that does not answer, so of several hosts that
+# were rebuilt at once, whom the revision names, the first removes the old members of all; and it is a second learner, left behind
+# by a run that was killed: its own step adds it again when the configuration still has it.
+make_way() {
+  local list rebuilt id name peers learner started
+  list=$(retry 15 members "$1") || fail "no quorum of the cluster answers"
+  rebuilt=" $(sed -n 's/^join beside the rebuilt \(.*\), [^,]*$/\1/p' <<<"$2" | tr -d ,) "
+  while read -r id name peers learner started; do
+    if [[ $rebuilt == *" $name "* ]] && ! healthy "$(client_url "$peers")"; then
+      guard "$list" "$id $name"
+      say "the host of $name was rebuilt: its old member $id is removed"
+    elif [ "$learner" = true ] && [ "$started" = yes ] && [ -n "$(members_at "$id $name $peers" < <(awk '{ print $2 }' "$STATE/nodes"))" ]; then
+      promote "$1" "$id"
+      continue
+    elif [ "$learner" = true ]; then
+      say "the learner $id at $peers, which an earlier run left behind, is removed"
+    else
+      continue
+    fi
+    retry 15 remove_member "$1" "$id" >/dev/null || fail "etcd refuses to remove member $id at $peers, which is in the way of this host"
+  done <<<"$list"
+}
+
+# finish_join: a run that was killed just before the promotion leaves a learner that runs.
+finish_join() {
+  if [ -e "$FORMED" ] && [ "$(status_field "$LOCAL" IsLearner)" = true ]; then
+    promote "$(reachable_others)" "$(status_field "$LOCAL" MemberID)"
+  fi
 }
 
 # promote ENDPOINTS ID: through a voter, until the learner is in sync. A retry may find it promoted already.
