@@ -1,6 +1,6 @@
-import type { ClusterConfig } from "./config";
+import type { ClusterConfig, NodeConfig } from "./config";
 import { due, endingSoon, type Lifetimes } from "./expiry";
-import { judgeMembership, judgeWithoutQuorum } from "./membership";
+import { judgeMembership, judgeStrangers, judgeWithoutQuorum } from "./membership";
 import type { Look } from "./probe";
 import { judgeRotation, type Rotation } from "./rotation";
 import type { Hold } from "./step";
@@ -18,6 +18,8 @@ export interface Verdict {
   readonly leader: boolean;
   /** Its host has no running member of a cluster that exists: its turn comes first. */
   readonly absent: boolean;
+  /** It has no data either: its turn comes after those that only have to be started. */
+  readonly empty: boolean;
   /** The address of its member changes: its turn comes before all others. */
   readonly moving: boolean;
   readonly revisions: Readonly<Record<StepName, string>>;
@@ -48,6 +50,8 @@ export interface Expectation extends Lifetimes {
   readonly authority: string;
   /** By node name, the digest of what its member is to be. */
   readonly wanted: ReadonlyMap<string, string>;
+  /** Members of the cluster as the last run that came to its end left it. */
+  readonly former: readonly Pick<NodeConfig, "name" | "address">[];
 }
 
 /**
@@ -112,9 +116,13 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Exp
   const place = (name: string, look: Look) => ({
     leader: look.seen && look.leader,
     absent: look.seen && formed && look.version === undefined,
+    empty: look.seen && look.empty,
     moving: change.moving.has(name),
   });
   const order = inTurn([...looks], ([name, look]) => place(name, look)).map(([name]) => name);
+  if (!formed && seen.length === looks.size) {
+    findings.push(...judgeStrangers(expected.former, expected.nodes));
+  }
   const roll = judgeVersions({ looks, order, live, change, configured: expected.version });
   findings.push(...change.findings, ...roll.findings, ...rotation.findings);
   const verdicts = new Map(
@@ -122,6 +130,7 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Exp
       const revisions = revisionsOf(
         look,
         formed,
+        change.rebuilt.filter((other) => other !== name),
         stamp,
         (step) => due(look, step, now, expected),
         expected.wanted.get(name),
@@ -155,16 +164,17 @@ export function judge(looks: ReadonlyMap<string, Look>, now: Date, expected: Exp
 /**
  * In the order in which members are worked on: those that move first, because nobody believes
  * their certificates before they have arrived; those that do not run next, because nothing
- * restarts beside a missing member; then as configured; the leader last, so that a roll moves the
+ * restarts beside a missing member, and those that join last of them, because that takes a quorum;
+ * then as configured; the leader last, so that a roll moves the
  * leadership once (etcd docs, «Upgrading etcd clusters»).
  */
 export function inTurn<T>(
   things: readonly T[],
-  verdictOf: (thing: T) => Pick<Verdict, "absent" | "leader" | "moving">,
+  verdictOf: (thing: T) => Pick<Verdict, "absent" | "empty" | "leader" | "moving">,
 ): readonly T[] {
   const turn = (thing: T) => {
-    const { absent, leader, moving } = verdictOf(thing);
-    return moving ? 0 : absent ? 1 : leader ? 3 : 2;
+    const { absent, empty, leader, moving } = verdictOf(thing);
+    return moving ? 0 : absent ? (empty ? 2 : 1) : leader ? 4 : 3;
   };
   return [...things].sort((a, b) => turn(a) - turn(b));
 }
@@ -180,8 +190,9 @@ export function unseen(names: Iterable<string>, now: Date): ReadonlyMap<string, 
         hold: "revision",
         leader: false,
         absent: false,
+        empty: false,
         moving: false,
-        revisions: revisionsOf(look, false, stamp, () => []),
+        revisions: revisionsOf(look, false, [], stamp, () => []),
       },
     ]),
   );
@@ -198,12 +209,15 @@ function driftOf(look: Look, step: StepName): readonly string[] {
 function revisionsOf(
   look: Look,
   formed: boolean,
+  rebuilt: readonly string[],
   stamp: string,
   renewalsOf: (step: StepName) => readonly string[],
   wanted?: string,
 ): Verdict["revisions"] {
-  // The member's step reads the first word and the stamp (scripts/member.sh, first_start).
-  const start = formed ? "join" : look.seen ? "new cluster" : "unseen";
+  // The member's step reads the first word and the stamp (scripts/member.sh, first_start), and whose old members are in the way
+  // (make_way).
+  const beside = rebuilt.length === 0 ? "" : ` beside the rebuilt ${rebuilt.join(", ")}`;
+  const start = formed ? `join${beside}` : look.seen ? "new cluster" : "unseen";
   const first = (step: StepName) => `${step === "member" ? start : "create"}, ${stamp}`;
   const revision = (step: StepName): string => {
     if (!look.seen) {
