@@ -31,8 +31,11 @@ export default defineConfig({
         test: {
           name: "lab",
           include: ["test/lab/**/*.test.ts"],
-          // Too long for every run: npm run campaign -- unnoticed.
-          exclude: process.env.CAMPAIGN === undefined ? ["test/lab/unnoticed.test.ts"] : [],
+          // Too long for every run: npm run campaign -- unnoticed, or -- membership-speed.
+          exclude:
+            process.env.CAMPAIGN === undefined
+              ? ["test/lab/unnoticed.test.ts", "test/lab/membership-speed.test.ts"]
+              : [],
           testTimeout: 10 * MINUTE,
           hookTimeout: 20 * MINUTE,
           // There is one lab on a machine: its tests follow each other, and nothing runs beside them.
