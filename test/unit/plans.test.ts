@@ -77,7 +77,7 @@ function changeOf(lines: readonly string[], world: World): Pick<Prediction, "cha
     change: {
       joining: who(/ joins as a learner/),
       rebuilt: who(/ is rebuilt/),
-      leaving: who(/ leaves$/),
+      leaving: who(/ leaves(?:$|,? (?:as lost|and does not answer))/),
     },
   };
 }

@@ -189,9 +189,7 @@ describe.skipIf(reason !== undefined)(
 
       test("promotes it", () => {
         cluster.is({ members: [...THREE, { ...own, learner: true }], self: "a4" });
-        host.sh(
-          `touch ${STATE}/formed; cd /var/paper; echo true >field-a4-IsLearner; echo 164 >field-a4-MemberID`,
-        );
+        host.sh(`touch ${STATE}/formed; cd /var/paper; echo 164 >field-a4-MemberID`);
         expect(finish().stderr).toBe("etcd04: member a4 joined as a learner and was promoted\n");
         expect(cluster.changes()).toEqual([`${OTHERS}: member promote a4`]);
       });

@@ -57,6 +57,7 @@ status() {
   printf '"ClusterID" : %s\n' "$(value ClusterID 51966)"
   printf '"MemberID" : %d\n' "0x$id"
   printf '"Version" : "%s"\n' "$(value Version 3.6.16)"
+  printf '"IsLearner" : %s\n' "$(awk -F ', ' -v id="$id" '$1 == id { print $6 }' members)"
   printf '"Leader" : %s\n' "$(value Leader "$(printf %d "0x$(cat leader)")")"
   printf '"Revision" : 7\n"Errors" : []\n'
   printf '"RaftIndex" : %s\n"RaftAppliedIndex" : %s\n' "$(value RaftIndex 9)" "$(value RaftAppliedIndex 9)"
