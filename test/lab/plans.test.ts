@@ -68,7 +68,9 @@ async function write(host: string, text: string): Promise<void> {
 
 /** The verdict of a run in the model's words. */
 function verdict(said: string): Pick<Prediction, "refusals"> {
-  const [, findings] = said.split("the hosts are not ready, nothing was changed:");
+  // The engine says it twice, the first time cut short.
+  const [, ...parts] = said.split("the hosts are not ready, nothing was changed:");
+  const findings = parts.at(-1);
   const lines = [...(findings ?? "").matchAll(/^ *- (.*)$/gm)].map(([, line = ""]) => line);
   return { refusals: [...new Set(lines.map((line) => reasonOf(line, nameAt)))].sort() };
 }
@@ -101,7 +103,7 @@ describe(`${plans} plans of seed ${seed}`, () => {
     current.configure(nodes(plan));
     const up = await current.up({ timeoutMs: 500_000 });
     const gap = await sampler?.stop();
-    const said = `${about}\n${printed(up)}`;
+    const said = `${about}\n${printed(up).replace(/^Outputs:.*?^Resources:/ms, "Resources:")}`;
     const outcome = { ...verdict(printed(up)), completes: up.code === 0 };
     process.stdout.write(
       `${about}: ${outcome.refusals.length > 0 ? `refused, ${outcome.refusals.join("; ")}` : outcome.completes ? "done" : "stopped half way"}; ${Math.round((Date.now() - began) / 1000)} s, longest write gap ${gap ?? "-"} ms\n`,

@@ -62,6 +62,9 @@ export function misfortunes(
 /** An edit of the list: some leave, some come, some are lost, or none of it; in an order of its own. */
 export function edit(random: Random, voters: readonly string[], spares: readonly string[]): Plan {
   const kind = random();
+  if (kind < 0.06) {
+    return voters.map((name) => ({ name, lost: false }));
+  }
   const some = (most: number) => below(random, most + 1);
   const [gone, come, lost] =
     kind < 0.12

@@ -1,7 +1,7 @@
 /** What the look at each host shows in a world of the plan model. */
 import type { NodeConfig } from "../../components/config";
 import type { LiveMember } from "../../components/membership";
-import type { Look } from "../../components/probe";
+import type { Finding, Look } from "../../components/probe";
 import { node } from "./fixtures";
 import { bare, settled, silent } from "./looks";
 import { type Plan, quorumOf, type World } from "./plan-model";
@@ -41,13 +41,16 @@ export function looksOf(
       healthy: quorum.includes(name),
     };
   });
+  const cut = (name: string) => conditions.get(name) === "cut";
+  const reaches = (from: string, to: string) =>
+    from === to || (conditions.get(to) !== "off" && cut(from) === cut(to));
   const look = (name: string): Look => {
     const condition = conditions.get(name);
     if (condition === "off") {
       return silent();
     }
     if (!voters.includes(name) || condition === "wiped") {
-      return bare();
+      return bare({ findings: wanted.filter((other) => !reaches(name, other)).map(unreachable) });
     }
     const nodes = before.map(addressOf);
     if (condition === "stopped") {
@@ -60,4 +63,10 @@ export function looksOf(
     );
   };
   return new Map(wanted.map((name) => [name, look(name)]));
+}
+
+/** As the preflight of a new host says it. */
+function unreachable(name: string): Finding {
+  const text = `cannot reach ${name} at ${addressOf(name)} port 2380; open it in the firewalls between them`;
+  return { text, about: name };
 }

@@ -42,6 +42,24 @@ export function quorumOf({ voters, conditions }: World): readonly string[] {
 }
 
 export function predict(world: World, plan: Plan): Prediction {
+  const prediction = membersAfter(world, plan);
+  const refusals = [...prediction.refusals, ...apart(world, plan)].sort();
+  return refusals.length === 0 ? prediction : { refusals, completes: false };
+}
+
+/** New machines must reach each other; what others have is opened to them by the run itself. */
+export function apart({ voters, conditions }: World, plan: Plan): readonly string[] {
+  const bare = plan.flatMap(({ name, lost }) => {
+    const condition = conditions.get(name);
+    const is = !lost && condition !== "off" && (condition === "wiped" || !voters.includes(name));
+    return is ? [{ name, cut: condition === "cut" }] : [];
+  });
+  return bare.flatMap((from) =>
+    bare.filter(({ cut }) => cut !== from.cut).map((to) => `${from.name} apart from ${to.name}`),
+  );
+}
+
+function membersAfter(world: World, plan: Plan): Prediction {
   const { voters, learner, conditions } = world;
   const known = learner === undefined ? voters : [...voters, learner];
   const wanted = plan.filter(({ lost }) => !lost).map(({ name }) => name);
@@ -127,6 +145,11 @@ export function predict(world: World, plan: Plan): Prediction {
   if (refusals.length > 0) {
     return refused(...refusals);
   }
+  // Nothing to do, so nobody waits for a host without power.
+  const idle =
+    plan.map(({ name }) => name).join() === known.join() &&
+    [...leaving, ...rebuilt].length === 0 &&
+    wanted.every((name) => quorum.includes(name) || is(name, "off"));
   const cleaned = leaving.filter((name) => !lost.includes(name) && name !== learner);
   return {
     refusals: [],
@@ -135,7 +158,7 @@ export function predict(world: World, plan: Plan): Prediction {
       rebuilt: [...rebuilt].sort(),
       leaving: [...leaving].sort(),
     },
-    completes: together([...wanted, ...cleaned], conditions),
+    completes: idle || together([...wanted, ...cleaned], conditions),
   };
 }
 
@@ -182,6 +205,10 @@ const REASONS: readonly (readonly [RegExp, Words])[] = [
     },
   ],
   [/^(\S+): cannot join or move while its host cannot be reached: /, ([who]) => `silent ${who}`],
+  [
+    /^(\S+): cannot reach (\S+) at \S+ port 2380; /,
+    ([from = "", to = ""]) => `${from} apart from ${to}`,
+  ],
   [/^(\S+): no SSH session as /, ([who]) => `unseen ${who}`],
   [
     /^none of the nodes is a member of the cluster of (.*), so a second one would be formed; /,

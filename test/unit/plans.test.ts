@@ -103,11 +103,11 @@ test("every reason to refuse, and every size, is among them", () => {
   for (const one of SEEDS.flatMap((seed) => [...cases(seed)])) {
     const { refusals } = predict(one.world, one.plan);
     for (const refusal of refusals) {
-      add(refusal.split(" ")[0] ?? "");
+      add(refusal.includes(" apart from ") ? "apart" : (refusal.split(" ")[0] ?? ""));
     }
     add(refusals.length === 0 ? `allowed with ${one.world.voters.length}` : "refused");
   }
-  const rare = ["unseen", "nobody", "no", "left", "join", "silent", "refused"].filter(
+  const rare = ["unseen", "nobody", "no", "left", "join", "silent", "apart", "refused"].filter(
     (kind) => (counts.get(kind) ?? 0) < 100,
   );
   const sizes = [1, 2, 3, 4, 5, 6, 7].filter(
