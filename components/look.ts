@@ -1,10 +1,18 @@
 import * as pulumi from "@pulumi/pulumi";
+import { z } from "zod";
 import type { ClusterConfig } from "./config";
+import { addressOf } from "./membership";
 import { memberDigest, probeValues } from "./node";
 import { lookAtHosts, type ProbeTarget } from "./probe";
 import { Refusal } from "./refusal";
 import { FIRST, withoutRotation } from "./rotation";
 import { judge, type Survey, unseen } from "./survey";
+
+const outputsSchema = z.object({
+  outputs: z.object({
+    members: z.array(z.object({ name: z.string(), peerUrls: z.string() })).default([]),
+  }),
+});
 
 /**
  * Looks at the hosts before any resource is registered and says what was found: warnings as log
@@ -31,7 +39,10 @@ export async function surveyHosts(
         : [[node.name, { connection, values: probeValues(config, node) }]];
     }),
   );
-  const survey = judge(await lookAtHosts(targets, config.host.maximumClockSkew), now, {
+  const looks = await lookAtHosts(targets, config.host.maximumClockSkew);
+  const formed = [...looks.values()].some((look) => look.seen && look.formed);
+  const survey = judge(looks, now, {
+    former: formed || looks.size === 0 ? [] : await formerMembers(),
     nodes: config.nodes,
     version: config.release.version,
     wanted: new Map(config.nodes.map((node) => [node.name, memberDigest(config, node)])),
@@ -66,4 +77,14 @@ export async function surveyHosts(
     verdicts: new Map([...unseen(names, now), ...survey.verdicts]),
     rotation: survey.rotation,
   };
+}
+
+/** Members by this stack's own outputs. There are none before the first run that came to its end. */
+async function formerMembers(): Promise<readonly { name: string; address: string }[]> {
+  // What a StackReference asks; that would be a resource of every preview.
+  const answer: unknown = await pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {
+    name: `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`,
+  });
+  const { members } = outputsSchema.parse(answer).outputs;
+  return members.map(({ name, peerUrls }) => ({ name, address: addressOf(peerUrls) }));
 }

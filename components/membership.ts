@@ -21,6 +21,8 @@ export interface Change {
   readonly findings: readonly string[];
   /** Names of nodes without a member that counts yet; a rebuilt one is among them. */
   readonly joining: readonly string[];
+  /** Those of them whose host was rebuilt, so that an old member has to go first. */
+  readonly rebuilt: readonly string[];
   /** Names of members that the configuration has no longer, or as lost. */
   readonly leaving: readonly string[];
   /** By name of a member whose address changes, in words from where to where. */
@@ -31,6 +33,7 @@ export const NO_CHANGE: Change = {
   plan: [],
   findings: [],
   joining: [],
+  rebuilt: [],
   leaving: [],
   moving: new Map(),
 };
@@ -77,14 +80,14 @@ export function judgeMembership(
   const isOf = (some: readonly Wanted[]) => (one: LiveMember) =>
     some.some(({ member }) => member === one);
   const lost = new Set(nodes.filter((node) => node.lost).map(({ address }) => peerUrl(address)));
-  const staying = voters.filter((one) => isOf(wanted)(one) && !isOf(joining)(one));
-  const well = staying.filter(({ healthy }) => healthy);
-  const sick = staying.filter(({ healthy }) => !healthy);
   const findings: string[] = [];
-  if (leaving.length > 0 && well.length < quorum(staying.length)) {
-    findings.push(
-      `${count}: removing ${names(leaving)} would leave ${well.length} healthy of ${staying.length}, and ${quorum(staying.length)} are needed; bring ${names(sick)} back or mark it lost`,
-    );
+  // Lost members go before others come, so without them those must do that are to be replaced yet.
+  const gone = leaving.filter(({ peerUrls }) => lost.has(peerUrls));
+  const rest = voters.filter((one) => !gone.includes(one));
+  const staying = voters.filter((one) => isOf(wanted)(one) && !isOf(joining)(one));
+  const short = missing(count, gone, rest) ?? missing(count, leaving, staying);
+  if (short !== undefined) {
+    findings.push(short);
   }
   const unhealthy = voters.filter(({ healthy, peerUrls }) => !healthy && !lost.has(peerUrls));
   // etcd adds no member while one of those that stay does not answer (--strict-reconfig-check); a
@@ -131,6 +134,7 @@ export function judgeMembership(
     ],
     findings,
     joining: joining.map(({ name }) => name),
+    rebuilt: rebuilt.map(({ name }) => name),
     leaving: leaving.map(({ name }) => name),
     moving: new Map(moving.map((node) => [node.name, `${node.before} to ${node.address}`])),
   };
@@ -217,8 +221,9 @@ export function judgeWithoutQuorum(
       };
 }
 
-function leave({ name, healthy, learner }: LiveMember, lost: boolean): string {
-  const leaves = `${name === "" ? "a member that never started" : name} leaves`;
+function leave(one: LiveMember, lost: boolean): string {
+  const { name, healthy, learner } = one;
+  const leaves = `${called(one)} leaves`;
   if (name === "" || learner || lost !== healthy) {
     return leaves;
   }
@@ -227,8 +232,42 @@ function leave({ name, healthy, learner }: LiveMember, lost: boolean): string {
     : `${leaves}, and does not answer: mark it lost first if its host cannot be dialled any more`;
 }
 
+/**
+ * The same when no node has a member. A new cluster would be formed then, which must not happen
+ * beside one that lives on elsewhere: only when every host of that one is here, and empty.
+ */
+export function judgeStrangers(
+  former: readonly Pick<NodeConfig, "name" | "address">[],
+  nodes: readonly NodeConfig[],
+): readonly string[] {
+  const here = new Set(nodes.filter(({ lost }) => !lost).map(({ address }) => address));
+  return former.every(({ address }) => here.has(address))
+    ? []
+    : [
+        `none of the nodes is a member of the cluster of ${former.map(({ name }) => name).join(", ")}, so a second one would be formed; keep one that is until the new ones have joined, or end that cluster with \`pulumi destroy\` first`,
+      ];
+}
+
+/** Why the others cannot do without those that go, if they cannot. */
+function missing(
+  count: string,
+  gone: readonly LiveMember[],
+  staying: readonly LiveMember[],
+): string | undefined {
+  const well = staying.filter(({ healthy }) => healthy);
+  const sick = staying.filter(({ healthy }) => !healthy);
+  const needed = quorum(staying.length);
+  return gone.length === 0 || well.length >= needed
+    ? undefined
+    : `${count}: removing ${names(gone)} would leave ${well.length} healthy of ${staying.length}, and ${needed} are needed; bring ${names(sick)} back or mark it lost`;
+}
+
 function names(members: readonly LiveMember[]): string {
-  return members.map(({ name }) => name).join(", ");
+  return members.map(called).join(", ");
+}
+
+function called({ name }: LiveMember): string {
+  return name === "" ? "a member that never started" : name;
 }
 
 function namesOf(nodes: readonly Wanted[]): string {
@@ -244,6 +283,6 @@ function peerUrl(address: string): string {
 }
 
 /** Of the first of its peer URLs. */
-function addressOf(peerUrls: string): string {
+export function addressOf(peerUrls: string): string {
   return peerUrls.replace(/,.*/, "").replace(/^https:\/\/\[?|\]?:\d+$/g, "");
 }

@@ -1,9 +1,9 @@
 import { judgeSubject } from "./authority";
-import type { ClusterConfig, RecoverConfig, SubjectConfig } from "./config";
+import type { ClusterConfig, NodeConfig, RecoverConfig, SubjectConfig } from "./config";
 import { due, endingSoon, type Lifetimes } from "./expiry";
 import { judgeIdentity } from "./identity";
 import { judgeLearners, withStrangeLearners } from "./learners";
-import { judgeMembership, judgeWithoutQuorum, NO_CHANGE } from "./membership";
+import { judgeMembership, judgeStrangers, judgeWithoutQuorum, NO_CHANGE } from "./membership";
 import type { Look } from "./probe";
 import { judgeRecovery } from "./recovery";
 import { judgeRotation, type Rotation } from "./rotation";
@@ -22,6 +22,8 @@ export interface Verdict {
   readonly leader: boolean;
   /** Its host has no running member of a cluster that exists: its turn comes first. */
   readonly absent: boolean;
+  /** It has no data either: its turn comes after those that only have to be started. */
+  readonly empty: boolean;
   /** The address of its member changes: its turn comes before all others. */
   readonly moving: boolean;
   /** A recovery begins with its host: the others come after. */
@@ -57,6 +59,8 @@ export interface Expectation extends Lifetimes {
   readonly recover?: RecoverConfig;
   /** By node name, the digest of what its member is to be. */
   readonly wanted: ReadonlyMap<string, string>;
+  /** Members of the cluster as the last run that came to its end left it. */
+  readonly former: readonly Pick<NodeConfig, "name" | "address">[];
 }
 
 /**
@@ -133,10 +137,14 @@ export function judge(looked: ReadonlyMap<string, Look>, now: Date, expected: Ex
   const place = (name: string, look: Look) => ({
     leader: look.seen && look.leader,
     absent: look.seen && formed && look.version === undefined,
+    empty: look.seen && look.empty,
     moving: change.moving.has(name),
     first: recovery.first === name,
   });
   const order = inTurn([...looks], ([name, look]) => place(name, look)).map(([name]) => name);
+  if (!formed && seen.length === looks.size) {
+    findings.push(...judgeStrangers(expected.former, expected.nodes));
+  }
   const roll = judgeVersions({ looks, order, live, change, configured: expected.version });
   findings.push(...change.findings, ...roll.findings, ...rotation.findings);
   findings.push(...identity.findings, ...recovery.findings);
@@ -146,6 +154,7 @@ export function judge(looked: ReadonlyMap<string, Look>, now: Date, expected: Ex
       const revisions = revisionsOf(
         look,
         formed,
+        change.rebuilt.filter((other) => other !== name),
         stamp,
         (step) => due(look, step, now, expected),
         expected.wanted.get(name),
@@ -188,16 +197,17 @@ export function judge(looked: ReadonlyMap<string, Look>, now: Date, expected: Ex
 /**
  * In the order in which members are worked on: the one that a recovery begins with; those that
  * move, because nobody believes their certificates before they have arrived; those that do not run,
- * because nothing restarts beside a missing member; then as configured; the leader last, so that a
- * roll moves the leadership once (etcd docs, «Upgrading etcd clusters»).
+ * because nothing restarts beside a missing member, and those that join last of them, because that
+ * takes a quorum; then as configured; the leader last, so that a roll moves the leadership once
+ * (etcd docs, «Upgrading etcd clusters»).
  */
 export function inTurn<T>(
   things: readonly T[],
-  verdictOf: (thing: T) => Pick<Verdict, "absent" | "leader" | "moving" | "first">,
+  verdictOf: (thing: T) => Pick<Verdict, "absent" | "empty" | "leader" | "moving" | "first">,
 ): readonly T[] {
   const turn = (thing: T) => {
-    const { absent, leader, moving, first } = verdictOf(thing);
-    return first ? 0 : moving ? 1 : absent ? 2 : leader ? 4 : 3;
+    const { absent, empty, leader, moving, first } = verdictOf(thing);
+    return first ? 0 : moving ? 1 : absent ? (empty ? 3 : 2) : leader ? 5 : 4;
   };
   return [...things].sort((a, b) => turn(a) - turn(b));
 }
@@ -213,8 +223,9 @@ export function unseen(names: Iterable<string>, now: Date): ReadonlyMap<string, 
         hold: "revision",
         leader: false,
         absent: false,
+        empty: false,
         moving: false,
-        revisions: revisionsOf(look, false, stamp, () => []),
+        revisions: revisionsOf(look, false, [], stamp, () => []),
       },
     ]),
   );
@@ -231,12 +242,15 @@ function driftOf(look: Look, step: StepName): readonly string[] {
 function revisionsOf(
   look: Look,
   formed: boolean,
+  rebuilt: readonly string[],
   stamp: string,
   renewalsOf: (step: StepName) => readonly string[],
   wanted?: string,
 ): Verdict["revisions"] {
-  // The member's step reads the first word and the stamp (scripts/member.sh, first_start).
-  const start = formed ? "join" : look.seen ? "new cluster" : "unseen";
+  // The member's step reads the first word and the stamp (scripts/member.sh, first_start), and whose old members are in the way
+  // (make_way).
+  const beside = rebuilt.length === 0 ? "" : ` beside the rebuilt ${rebuilt.join(", ")}`;
+  const start = formed ? `join${beside}` : look.seen ? "new cluster" : "unseen";
   const first = (step: StepName) => `${step === "member" ? start : "create"}, ${stamp}`;
   const revision = (step: StepName): string => {
     if (!look.seen) {

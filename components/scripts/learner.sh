@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Learners that an interrupted run left behind. Part of the step «member»; this host's own half-added member is used by its join.
+# Learners that an interrupted run left behind, and what else keeps a member from being added. Part of the step «member»; this
+# host's own half-added member is used by its join.
 
 # promote_own: etcd runs here, but the run that added it was killed before its promotion.
 promote_own() {
@@ -11,14 +12,25 @@ promote_own() {
   promote "$others" "$id"
 }
 
-# drop_strange_learners ENDPOINTS LIST: those that belong to no configured node. Etcd has room for one learner only, and one that
-# nobody will ever start would keep everybody out; a learner counts for no quorum.
-drop_strange_learners() {
-  local id peers learner urls
-  urls=$(awk 'NF == 2 { print $2 }' "$STATE/nodes" | while read -r peers; do url "$peers" 2380; echo; done)
-  while read -r id _ peers learner _; do
-    if [ "$learner" != true ] || grep -qxF "$peers" <<<"$urls"; then continue; fi
-    retry 15 remove_member "$1" "$id" >/dev/null || fail "etcd refuses to remove the learner $id at $peers, which belongs to no configured node"
-    say "learner $id at $peers belonged to no configured node and was removed"
-  done <<<"$2"
+# make_way ENDPOINTS REVISION: of what keeps etcd from adding a member. That is a voter that does not answer, so of several hosts that
+# were rebuilt at once, whom the revision names, the first removes the old members of all; and it is a second learner, left behind
+# by a run that was killed: its own step adds it again when the configuration still has it.
+make_way() {
+  local list rebuilt id name peers learner started
+  list=$(retry 15 members "$1") || fail "no quorum of the cluster answers"
+  rebuilt=" $(sed -n 's/^join beside the rebuilt \(.*\), [^,]*$/\1/p' <<<"$2" | tr -d ,) "
+  while read -r id name peers learner started; do
+    if [[ $rebuilt == *" $name "* ]] && ! healthy "$(client_url "$peers")"; then
+      guard "$list" "$id $name"
+      say "the host of $name was rebuilt: its old member $id is removed"
+    elif [ "$learner" = true ] && [ "$started" = yes ] && [ -n "$(members_at "$id $name $peers" < <(awk '{ print $2 }' "$STATE/nodes"))" ]; then
+      promote "$1" "$id"
+      continue
+    elif [ "$learner" = true ]; then
+      say "the learner $id at $peers, which an earlier run left behind, is removed"
+    else
+      continue
+    fi
+    retry 15 remove_member "$1" "$id" >/dev/null || fail "etcd refuses to remove member $id at $peers, which is in the way of this host"
+  done <<<"$list"
 }

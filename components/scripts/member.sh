@@ -77,7 +77,7 @@ first_start() {
     others=$(reachable_others)
     if [ -n "$others" ]; then list=$(retry 15 members "$others") || true; fi
     if [ -n "$list" ]; then
-      join "$others" "$list"
+      join "$others" "$list" "$1"
       return
     fi
     case $1 in
@@ -108,7 +108,7 @@ empty_data() {
   find "$DATA" -mindepth 1 -delete 2>/dev/null || true
 }
 
-# join ENDPOINTS LIST: as a learner first, which cannot harm the quorum, promoted when it has caught up (etcd docs,
+# join ENDPOINTS LIST REVISION: as a learner first, which cannot harm the quorum, promoted when it has caught up (etcd docs,
 # «Runtime reconfiguration» and «Learner»). A half-added member of an earlier run is found by its peer URL and used again.
 join() {
   local endpoints=$1 list=$2 peer own id name peers learner started
@@ -124,7 +124,7 @@ join() {
     id=-
   fi
   if [ "$id" = - ]; then
-    drop_strange_learners "$endpoints" "$list"
+    make_way "$endpoints" "$3"
     retry 15 etcdctl_as_client --endpoints "$endpoints" member add "$NODE" --learner --peer-urls "$peer" >/dev/null ||
       fail "etcd refuses to add this host as a learner"
     list=$(retry 10 members "$endpoints") || fail "no quorum of the cluster answers after this host was added"

@@ -2,7 +2,7 @@
 # Which members of the live list are this host's, and which the configuration has no longer; those are taken out through the
 # others. Takes NODE ADDRESS NODES where a function says so.
 
-# take_out LIST SURPLUS: only if what stays has a quorum; the leader goes last, and only after another one leads.
+# take_out LIST SURPLUS: only if what stays has a quorum; the leader goes only after another one leads.
 take_out() {
   local id name peers learner started
   guard "$1" "$2"
@@ -10,7 +10,7 @@ take_out() {
     if [ "$id" = "$(status_field "$LOCAL" Leader)" ]; then hand_over_from "$(client_url "$peers")" "$1" "$2"; fi
     retry 20 remove_member "$LOCAL" "$id" >/dev/null || fail "etcd refuses to remove $name, member $id"
     say "$name, member $id, was removed from the cluster"
-  done < <(leader_last "$2")
+  done < <(removal_order "$2")
 }
 
 # members_at LIST: the members of the list whose peer URL belongs to one of the addresses on standard input.
@@ -80,12 +80,21 @@ guard() {
   fi
 }
 
-leader_last() {
-  local leader
+# removal_order SURPLUS: who does not answer goes first, which costs nobody the quorum; the leader last.
+removal_order() {
+  local leader id name peers rest turn
   # Without a leader the order does not matter, but nobody may be left out.
   leader=$(status_field "$LOCAL" Leader) || leader=-
-  grep -v "^$leader " <<<"$1" || true
-  grep "^$leader " <<<"$1" || true
+  while read -r id name peers rest; do
+    if [ "$id" = "$leader" ]; then
+      turn=2
+    elif healthy "$(client_url "$peers")"; then
+      turn=1
+    else
+      turn=0
+    fi
+    printf '%s %s %s %s %s\n' "$turn" "$id" "$name" "$peers" "$rest"
+  done <<<"$1" | sort --stable --numeric-sort --key 1,1 | cut -d ' ' -f 2-
 }
 
 # hand_over_from ENDPOINT LIST SURPLUS: from the leader there to the first started voter that stays.

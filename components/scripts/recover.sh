@@ -107,5 +107,5 @@ join_recovered() {
     rm -f "$FORMED" "$FIRST_START" "$IDENTITY" "$KNOWN_MEMBERS"
   fi
   put 0600 root:root "$RECOVERED" <<<"$1"
-  if [ "${found% *}" != "$cluster" ]; then join "$endpoint" "$list"; fi
+  if [ "${found% *}" != "$cluster" ]; then join "$endpoint" "$list" "join"; fi
 }

@@ -20,6 +20,7 @@ export function settled(config: ClusterConfig, leader?: string): ReadonlyMap<str
         hold: "nothing",
         leader: name === leader,
         absent: false,
+        empty: false,
         moving: false,
         revisions: {
           host: `host of ${name}`,

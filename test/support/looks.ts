@@ -60,6 +60,7 @@ export const EXPECTED: Expectation = {
   nodes: [node(1), node(2), node(3)],
   version: "3.6.16",
   wanted: new Map(),
+  former: [],
   warnHours: 720,
   renewalHours: 48,
   authority: FIRST,

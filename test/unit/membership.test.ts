@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { NodeConfig } from "../../components/config";
 import {
   judgeMembership,
+  judgeStrangers,
   judgeWithoutQuorum,
   type LiveMember,
   quorum,
@@ -98,6 +99,22 @@ describe("an edit of the list", () => {
     });
   });
 
+  test("that marks a member as lost counts without those that are rebuilt: they join after it", () => {
+    const live = [member(1), member(2), member(3, false)];
+    const edit = [node(1), node(2, true), node(3)];
+    expect(judgeMembership(live, edit, seen("etcd03")).findings).toEqual([
+      "3 voters, 2 healthy: removing etcd02 would leave 1 healthy of 2, and 2 are needed; bring etcd03 back or mark it lost",
+    ]);
+  });
+
+  test("that takes one out which never started calls it so", () => {
+    const half = { ...member(4, false, true), name: "" };
+    const live = [member(1), member(2), member(3, false), half];
+    expect(judgeMembership(live, [node(1), node(3)], none).findings).toEqual([
+      "3 voters, 2 healthy: removing etcd02, a member that never started would leave 1 healthy of 2, and 2 are needed; bring etcd03 back or mark it lost",
+    ]);
+  });
+
   test("does not take a new host for a rebuilt one", () => {
     const live = [member(1)];
     expect(judgeMembership(live, [node(1), node(2)], seen("etcd02")).plan).toEqual([
@@ -155,6 +172,7 @@ describe("a node with another address", () => {
       ],
       findings: [],
       joining: [],
+      rebuilt: [],
       leaving: [],
       moving: new Map([["etcd03", "192.0.2.3 to 192.0.2.9"]]),
     });
@@ -247,6 +265,23 @@ describe("a node with another address", () => {
     ],
   ])("is refused one %s", (_, nodes, finding) => {
     expect(judgeMembership(three, nodes, none)).toMatchObject({ plan: [], findings: [finding] });
+  });
+});
+
+describe("when no node has a member", () => {
+  const former = [node(1), node(2)];
+
+  test("no second cluster is formed beside the one that lives on elsewhere", () => {
+    const finding =
+      "none of the nodes is a member of the cluster of etcd01, etcd02, so a second one would be formed; keep one that is until the new ones have joined, or end that cluster with `pulumi destroy` first";
+    expect(judgeStrangers(former, [node(3)])).toEqual([finding]);
+    expect(judgeStrangers(former, [node(1), node(3)])).toEqual([finding]);
+    expect(judgeStrangers(former, [node(1), node(2, true)])).toEqual([finding]);
+  });
+
+  test("one is formed where there never was one, or where every host of it is empty", () => {
+    expect(judgeStrangers([], [node(1)])).toEqual([]);
+    expect(judgeStrangers(former, [node(2), node(1), node(3)])).toEqual([]);
   });
 });
 

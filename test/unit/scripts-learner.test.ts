@@ -52,30 +52,30 @@ describe.skipIf(reason !== undefined)(`learner.sh${reason ? ` (${reason})` : ""}
     });
   });
 
-  describe("those of nobody", () => {
-    const drop = () => cluster.run("member", `drop_strange_learners x "$(members x)"`, values);
+  describe("what an earlier run left behind", () => {
+    const away = () => cluster.run("member", `make_way x "join, now"`, values);
 
-    test("are removed by their ID before another one is added", () => {
+    test("is removed by its ID before another one is added, whoever's it was to be", () => {
       cluster.is({ members: [...THREE, { ...strange, unstarted: true }] });
-      expect(drop()).toEqual({
+      expect(away()).toEqual({
         ...good,
         stderr:
-          "etcd04: learner b9 at https://192.168.1.99:2380 belonged to no configured node and was removed\n",
+          "etcd04: the learner b9 at https://192.168.1.99:2380, which an earlier run left behind, is removed\n",
       });
       expect(cluster.changes()).toEqual(["x: member remove b9"]);
     });
 
-    test("are not voters, and not the half-added members of configured nodes", () => {
+    test("is promoted where it runs on a configured node; voters are left alone", () => {
       cluster.is({ members: [...THREE, { ...strange, learner: false }, own] });
-      expect(drop()).toEqual(good);
-      expect(cluster.changes()).toEqual([]);
+      expect(away().status).toBe(0);
+      expect(cluster.changes()).toEqual(["x: member promote a4"]);
     });
 
-    test("that etcd keeps are named", () => {
+    test("is named when etcd keeps it", () => {
       cluster.is({ members: [...THREE, strange] });
       host.sh("echo member remove >/var/paper/refuses");
-      expect(drop().stderr).toContain(
-        "etcd04: etcd refuses to remove the learner b9 at https://192.168.1.99:2380, which belongs to no configured node\n",
+      expect(away().stderr).toContain(
+        "etcd04: etcd refuses to remove member b9 at https://192.168.1.99:2380, which is in the way of this host\n",
       );
     });
   });

@@ -108,6 +108,82 @@ describe.skipIf(reason !== undefined)(
       expect(host.sh("cat /var/lib/etcd/member/snap/old")).toBe("old");
     });
 
+    describe("when another one is in the way", () => {
+      const fifth: PaperMember = { id: "a5", name: "etcd05", address: "192.168.1.87" };
+      const join = [
+        `${OTHERS}: member add etcd04 --learner --peer-urls https://192.168.1.86:2380`,
+        `${OTHERS}: member promote f00d`,
+      ];
+      const configured = () => host.sh(`echo etcd05 192.168.1.87 >>${STATE}/nodes`);
+
+      test("that was rebuilt too removes the old members of both first", () => {
+        const sick = ["192.168.1.86", "192.168.1.85"];
+        cluster.is({ members: [...THREE, own], leader: "a2", sick });
+        const { status, stderr } = start("join beside the rebuilt etcd03, etcd09");
+        expect({ status, stderr }).toEqual({
+          status: 0,
+          stderr:
+            "etcd04: the host was rebuilt: its old member a4 is removed\n" +
+            "etcd04: the host of etcd03 was rebuilt: its old member a3 is removed\n" +
+            "etcd04: member f00d joined as a learner and was promoted\n",
+        });
+        expect(cluster.changes().map((call) => call.replace(/.*: member/, "member"))).toEqual([
+          "member remove a4",
+          "member remove a3",
+          "member add etcd04 --learner --peer-urls https://192.168.1.86:2380",
+          "member promote f00d",
+        ]);
+      });
+
+      test("that was rebuilt and has joined again leaves it alone", () => {
+        expect(start("join beside the rebuilt etcd03").status).toBe(0);
+        expect(cluster.changes()).toEqual(join);
+      });
+
+      test("that does not answer and was not rebuilt leaves it alone", () => {
+        cluster.is({ members: THREE, leader: "a2", sick: ["192.168.1.85"] });
+        expect(start("join beside the rebuilt etcd02").status).toBe(0);
+        expect(cluster.changes().filter((call) => call.includes("remove"))).toEqual([]);
+      });
+
+      test("as a learner that never started, removes that one", () => {
+        cluster.is({ members: [...THREE, { ...fifth, learner: true, unstarted: true }] });
+        const { status, stderr } = start("join");
+        expect({ status, stderr }).toEqual({
+          status: 0,
+          stderr:
+            "etcd04: the learner a5 at https://192.168.1.87:2380, which an earlier run left behind, is removed\n" +
+            "etcd04: member f00d joined as a learner and was promoted\n",
+        });
+        expect(cluster.changes()).toEqual([`${OTHERS}: member remove a5`, ...join]);
+      });
+
+      test("as a learner that runs, promotes it if the configuration has it", () => {
+        configured();
+        cluster.is({ members: [...THREE, { ...fifth, learner: true }] });
+        expect(start("join").status).toBe(0);
+        const others = `${OTHERS},https://192.168.1.87:2379`;
+        expect(cluster.changes()).toEqual(
+          [`${OTHERS}: member promote a5`, ...join].map((call) => call.replace(OTHERS, others)),
+        );
+      });
+
+      test("as a learner that runs and that the configuration has no longer, removes it", () => {
+        cluster.is({ members: [...THREE, { ...fifth, learner: true }] });
+        expect(start("join").status).toBe(0);
+        expect(cluster.changes()).toEqual([`${OTHERS}: member remove a5`, ...join]);
+      });
+
+      test("goes no further when etcd keeps it", () => {
+        cluster.is({ members: [...THREE, { ...fifth, learner: true, unstarted: true }] });
+        host.sh("echo member remove >/var/paper/refuses");
+        expect(start("join").stderr).toContain(
+          "etcd04: etcd refuses to remove member a5 at https://192.168.1.87:2380, which is in the way of this host\n",
+        );
+        expect(started()).toBe("0");
+      });
+    });
+
     describe("when nobody answers", () => {
       beforeEach(() => cluster.is({}));
 

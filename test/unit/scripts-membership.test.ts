@@ -192,20 +192,29 @@ describe.skipIf(reason !== undefined)(`membership.sh${reason ? ` (${reason})` : 
     });
   });
 
-  test("the leader is the last of those that go", () => {
-    cluster.is({ members: THREE, leader: "a2" });
-    const order = (call: string) => cluster.run("lost", call).stdout.replace(/\n$/, "").split("\n");
+  describe("of those that go", () => {
     const [one, two, three] = LIST;
-    expect(order(`leader_last '${LIST.join("\n")}'`)).toEqual([one, three, two]);
-    expect(order(`leader_last '${[one, three].join("\n")}'`)).toEqual([one, three]);
-    expect(order(`leader_last '${two}'`)).toEqual([two]);
-  });
+    const order = (...lines: readonly (string | undefined)[]) =>
+      cluster
+        .run("lost", `removal_order '${lines.join("\n")}'`)
+        .stdout.replace(/\n$/, "")
+        .split("\n");
 
-  test("nobody is left out when the leader cannot be told", () => {
-    cluster.is({ members: THREE, sick: ["192.168.1.83"] });
-    expect(cluster.run("lost", `leader_last '${LIST.join("\n")}'`)).toEqual({
-      ...good,
-      stdout: `${LIST.join("\n")}\n`,
+    test("the leader is the last", () => {
+      cluster.is({ members: THREE, leader: "a2" });
+      expect(order(one, two, three)).toEqual([one, three, two]);
+      expect(order(one, three)).toEqual([one, three]);
+      expect(order(two)).toEqual([two]);
+    });
+
+    test("who does not answer is the first, for the quorum does without it", () => {
+      cluster.is({ members: THREE, leader: "a1", sick: ["192.168.1.84"] });
+      expect(order(one, two)).toEqual([two, one]);
+    });
+
+    test("nobody is left out when the leader cannot be told", () => {
+      cluster.is({ members: THREE, sick: ["192.168.1.83"] });
+      expect(order(...LIST)).toEqual([one, two, three]);
     });
   });
 

@@ -92,6 +92,60 @@ describe("revisions", () => {
   });
 });
 
+describe("several hosts without a running member", () => {
+  const live = (number: number, healthy: boolean) => ({
+    name: `etcd0${number}`,
+    peerUrls: `https://192.168.1.${82 + number}:2380`,
+    learner: false,
+    healthy,
+  });
+  const members = [1, 2, 3, 4, 5].map((number) => live(number, number < 4));
+  const nodes = [5, 4, 3, 2, 1].map((number) => node(number));
+
+  test("know of each other's loss when they were rebuilt, for etcd lets nobody in before both are out", () => {
+    const well = settled({}, { version: "3.6.16" });
+    const { verdicts } = judged(
+      {
+        ...{ etcd05: bare(), etcd04: bare(), etcd03: well, etcd02: well },
+        etcd01: { ...well, leader: true, members },
+      },
+      { nodes },
+    );
+    expect(verdicts.get("etcd05")?.revisions.member).toBe(
+      `join beside the rebuilt etcd04, ${STAMP}`,
+    );
+    expect(verdicts.get("etcd04")?.revisions.member).toBe(
+      `join beside the rebuilt etcd05, ${STAMP}`,
+    );
+  });
+
+  test("are begun with those that have data: without them there may be no quorum to join", () => {
+    const verdicts = judged({
+      etcd02: bare(),
+      etcd03: settled({}, { version: "3.6.16" }),
+      etcd01: settled(),
+    }).verdicts;
+    expect(inTurn([...verdicts], ([, verdict]) => verdict).map(([name]) => name)).toEqual([
+      "etcd01",
+      "etcd02",
+      "etcd03",
+    ]);
+  });
+});
+
+test("a second cluster is refused when the one of the last run has hosts elsewhere", () => {
+  const former = [node(1), node(2)];
+  const finding = [
+    expect.stringMatching(/^none of the nodes is a member of the cluster of etcd01, /),
+  ];
+  expect(judged({ etcd03: bare() }, { nodes: [node(3)], former }).findings).toEqual(finding);
+  const both = { etcd01: bare(), etcd02: bare() };
+  expect(judged(both, { nodes: former, former }).findings).toEqual([]);
+  // One that bears the mark has been there.
+  const marked = { etcd01: bare({ formed: true }) };
+  expect(judged(marked, { nodes: [node(1)], former }).findings).toEqual([]);
+});
+
 test("repairs are told with their node's name; what was never made is no repair", () => {
   const looks = {
     a: settled({ files: ["/etc/x removed"], member: ["/etc/y changed"] }, { unit: ["it is off"] }),
@@ -176,6 +230,7 @@ test("without a look every host counts as unseen, and the member's step is told 
       hold: "revision",
       leader: false,
       absent: false,
+      empty: false,
       moving: false,
       revisions: {
         host: `create, ${STAMP}`,
