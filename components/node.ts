@@ -136,7 +136,7 @@ export class EtcdNode extends pulumi.ComponentResource {
     after: readonly pulumi.Resource[],
     opts: pulumi.CustomResourceOptions,
   ): remote.Command {
-    const { config, connection, node, verdict } = this.#args;
+    const { authorities, config, connection, node, verdict } = this.#args;
     return step(
       "lost",
       {
@@ -146,6 +146,7 @@ export class EtcdNode extends pulumi.ComponentResource {
           NODE: node.name,
           PKI: config.pki.directory,
           LOST_ADDRESSES: addresses.join("\n"),
+          CA_PEM: pem(authorities.bundle),
         },
         revision: "lost",
         hold: verdict.hold,

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Step «lost»: the members of hosts that are gone for good are taken out, before the other members' steps, because etcd adds no
-# member while one does not answer. Runs on one of the hosts that are left. Takes NODE PKI LOST_ADDRESSES (one a line).
+# member while one does not answer. Runs on one of the hosts that are left. Takes NODE PKI LOST_ADDRESSES (one a line) CA_PEM.
 
 apply() {
   local list surplus endpoint
+  if [ ! -e "$PKI/ca.pem" ]; then with_own_bundle; fi
   # This host may have no member yet, or one that has not moved to its new address.
   if ! healthy "$LOCAL"; then
     while read -r endpoint; do
@@ -14,6 +15,17 @@ apply() {
     fail "no quorum of the cluster answers, so the lost members cannot be removed; see docs/troubleshooting.md"
   surplus=$(members_at "$list" <<<"$LOST_ADDRESSES")
   if [ -n "$surplus" ]; then take_out "$list" "$surplus"; fi
+}
+
+# with_own_bundle: a new host gets its CA bundle with its member, which comes after this step.
+with_own_bundle() {
+  local directory
+  directory=$(mktemp -d)
+  # shellcheck disable=SC2064 # the directory of now
+  trap "rm -rf '$directory'" EXIT
+  ln -s "$PKI/client.pem" "$PKI/client-key.pem" "$directory"
+  printf '%s\n' "$CA_PEM" >"$directory/ca.pem"
+  PKI=$directory
 }
 
 # Nothing was left behind, so nothing is to be taken away.

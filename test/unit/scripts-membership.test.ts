@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { PaperCluster, type PaperMember, THREE } from "../support/paper-cluster";
+import { PaperCluster, type PaperMember, PKI, THREE } from "../support/paper-cluster";
 import { hostForEach, whyNot } from "../support/paper-host";
 
 const reason = whyNot();
@@ -289,8 +289,12 @@ describe.skipIf(reason !== undefined)(`membership.sh${reason ? ` (${reason})` : 
   });
 
   describe("step lost", () => {
+    const values = (...addresses: string[]) => ({
+      LOST_ADDRESSES: addresses.join("\n"),
+      CA_PEM: "certificate ca",
+    });
     const apply = (...addresses: string[]) =>
-      cluster.run("lost", "apply lost", { LOST_ADDRESSES: addresses.join("\n") });
+      cluster.run("lost", "apply lost", values(...addresses));
 
     test("takes the members at the lost addresses out, and only them", () => {
       cluster.is({ members: FIVE, sick: ["192.168.1.86", "192.168.1.87"] });
@@ -315,6 +319,19 @@ describe.skipIf(reason !== undefined)(`membership.sh${reason ? ` (${reason})` : 
       cluster.is({ members: FIVE, leader: "a3", sick: ["192.168.1.83", "192.168.1.84"] });
       expect(apply("192.168.1.84").status).toBe(0);
       expect(cluster.changes()).toEqual(["https://192.168.1.85:2379: member remove a2"]);
+    });
+
+    test("brings the CA bundle along, for a new host has none yet, and takes it away again", () => {
+      cluster.is({ members: FIVE });
+      const call =
+        'etcdctl_as_client() { cat "$PKI/ca.pem" >&2; echo "$PKI" >/var/paper/used; false; }; (apply lost) || true; [ ! -e "$(cat /var/paper/used)" ]';
+      const { status, stderr } = cluster.run("lost", call, values("192.168.1.87"));
+      expect(status).toBe(0);
+      expect(stderr).toContain("no quorum of the cluster answers");
+      expect(host.sh("cat /var/paper/used")).not.toBe(PKI);
+      host.sh(`mkdir -p ${PKI}; echo theirs >${PKI}/ca.pem`);
+      cluster.run("lost", call, values("192.168.1.87"));
+      expect(host.sh("cat /var/paper/used")).toBe(PKI);
     });
 
     test("says where help is when there is no quorum", () => {
