@@ -1,31 +1,44 @@
-/** Nodes that are added to, taken out of and lost from the list of a running cluster. */
-import { afterAll, beforeAll, expect, test } from "vitest";
+/**
+ * Nodes that join, leave, come back, are lost and move, by editing the list of a running cluster: under the judging load no client
+ * sees an error, a lost write or a stale read, and members that the edit does not name are left alone.
+ */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Bounds } from "../load/report";
 import { hostAddress, Lab } from "../support/lab";
-import {
-  freshLab,
-  hosts,
-  on,
-  onAll,
-  printed,
-  refuse,
-  resources,
-  Stack,
-  succeed,
-} from "./support/stack";
+import { expectUnnoticed, Load } from "./support/load";
+import { on, onAll, printed, refuse, resources, Stack, succeed } from "./support/stack";
 
 const lab = new Lab("test");
 const stack = new Stack(lab, "membership");
+// Below what an election costs; see unnoticed.test.ts.
+const writeGapMs = Number(process.env.WRITE_GAP_MS ?? 900);
 const PID = "systemctl show --property MainPID --value etcd.service";
-// Only the operator's own address: a node that has left reaches nobody any more.
-const host = { clientNetworks: ["192.168.1.1/32"] };
-const list = (...names: readonly string[]) => ({
-  host,
-  nodes: names.map((name) => ({ name, address: hostAddress(name) })),
-});
+const LEFT =
+  "find / -xdev \\( -name '*etcd*' -o -name kubernetes \\) -not -path '/proc/*' -not -path '/sys/*'; nft list tables";
+
+interface Node {
+  readonly name: string;
+  readonly address: string;
+  readonly lost?: boolean;
+}
+
+const node = (name: string): Node => ({ name, address: hostAddress(name) });
+const FIVE = ["etcd01", "etcd02", "etcd03", "etcd04", "etcd05"];
+
+/** The configuration has exactly these nodes. */
+function edit(...nodes: readonly (Node | string)[]): void {
+  stack.configure({
+    // Only the operator's own address: a node that has left reaches nobody any more.
+    host: { clientNetworks: ["192.168.1.1/32"] },
+    nodes: nodes.map((one) => (typeof one === "string" ? node(one) : one)),
+  });
+}
 
 beforeAll(async () => {
-  await freshLab(lab, 4);
-  await stack.create({ host });
+  await lab.down(true);
+  await lab.up(5);
+  await stack.create();
+  edit("etcd01");
   await succeed(stack.up());
   await succeed(stack.etcdctl(["put", "clavePrueba", "Esto es una prueba"]));
 });
@@ -33,6 +46,30 @@ beforeAll(async () => {
 afterAll(async () => {
   await lab.down(true);
 });
+
+/** Does it under the load, and says what the clients had of it. */
+async function unnoticed(
+  what: string,
+  work: () => Promise<unknown>,
+  bounds: Bounds = {},
+): Promise<void> {
+  const { report } = await Load.during(lab, stack, async () => {
+    await work();
+  });
+  const { longestWriteGap: gap, leaderChanges, ok, seconds } = report;
+  console.log(
+    `${what}: ${ok} operations in ${seconds.toFixed(0)} s, longest write gap ${Math.round(gap.ms)} ms` +
+      ` (and ${Math.round(gap.pausedMs)} ms of the load's own), ${leaderChanges} leader changes`,
+  );
+  expectUnnoticed(report, { writeGapMs, ...bounds });
+}
+
+async function up(): Promise<string> {
+  const start = Date.now();
+  const result = await succeed(stack.up());
+  console.log(`up: ${((Date.now() - start) / 1000).toFixed(1)} s`);
+  return printed(result);
+}
 
 /** The cluster has exactly these members, all started, the key is there and nothing is left to do. */
 async function expectMembers(...names: readonly string[]): Promise<void> {
@@ -46,82 +83,173 @@ async function expectMembers(...names: readonly string[]): Promise<void> {
   await succeed(stack.previewNothing());
 }
 
-test("a fourth node joins as a learner, and the others neither restart nor change", async () => {
+/** Has this node's member lead. */
+async function lead(name: string): Promise<void> {
+  const { members, endpoints } = await stack.outputs();
+  const id = members.find((member) => member.name === name)?.id ?? "";
+  // Only the leader itself obeys.
+  const asked = endpoints.map((endpoint) =>
+    stack.run(["tsx", "tools/etcdctl.ts", "move-leader", id], {
+      env: { ETCDCTL_ENDPOINTS: endpoint },
+    }),
+  );
+  await Promise.all(asked);
+}
+
+test("one node becomes three in one edit, and the one that was there is not restarted", async () => {
+  const before = await on(lab, "etcd01", PID);
+  edit("etcd01", "etcd02", "etcd03");
+  await unnoticed("1 to 3", async () => {
+    expect(printed(await succeed(stack.preview()))).toContain(
+      "members: 1 voter, 1 healthy; etcd02 joins as a learner and is promoted; etcd03 joins as a learner and is promoted; then 3 voters, quorum 2, which survives 1 down",
+    );
+    await up();
+  });
+  await expectMembers("etcd01", "etcd02", "etcd03");
+  expect(await on(lab, "etcd01", PID)).toBe(before);
+});
+
+test("three become four, five, and three again without the first one, which leads", async () => {
   const { clusterId } = await stack.outputs();
-  const before = await onAll(lab, PID);
-  stack.configure(list(...hosts, "etcd04"));
-  const preview = await succeed(stack.preview());
-  expect(printed(preview)).toContain(
-    "members: 3 voters, 3 healthy; etcd04 joins as a learner and is promoted; then 4 voters, quorum 3, which survives 1 down",
-  );
-  const up = await succeed(stack.up());
-  expect(up.stdout).toContain("joined as a learner and was promoted");
-  expect(up.stdout).not.toMatch(/etcd0[123]-(binaries|files|member) updated/);
-  await expectMembers(...hosts, "etcd04");
-  expect(await onAll(lab, PID)).toEqual(before);
+  await lead("etcd01");
+  await unnoticed("3 to 4 to 5 to 3", async () => {
+    const before = await onAll(lab, PID, FIVE.slice(0, 3));
+    for (const number of [4, 5]) {
+      edit(...FIVE.slice(0, number));
+      const said = await up();
+      expect(said).toContain("joined as a learner and was promoted");
+      expect(said).not.toMatch(/etcd0[123]-(binaries|files|member) updated/);
+    }
+    expect(await onAll(lab, PID, FIVE.slice(0, 3))).toEqual(before);
+    edit("etcd03", "etcd04", "etcd05");
+    expect(printed(await succeed(stack.preview()))).toContain(
+      "members: 5 voters, 5 healthy; etcd01 leaves; etcd02 leaves; then 3 voters, quorum 2",
+    );
+    await up();
+    expect(await on(lab, "etcd03", PID)).toBe(before[2]);
+  });
+  await expectMembers("etcd03", "etcd04", "etcd05");
   expect((await stack.outputs()).clusterId).toBe(clusterId);
-});
-
-test("the first node leaves while it leads: its host ends clean, the others close the door", async () => {
-  const { members } = await stack.outputs();
-  const first = members.find(({ name }) => name === "etcd01");
-  // Through all endpoints at once only the leader itself obeys.
-  for (const host of ["etcd02", "etcd03", "etcd04"]) {
-    await stack.etcdctl(["move-leader", first?.id ?? ""], [host]);
-  }
-  stack.configure(list("etcd02", "etcd03", "etcd04"));
-  const preview = await succeed(stack.preview());
-  expect(printed(preview)).toContain("etcd01 leaves; then 3 voters, quorum 2");
-  await succeed(stack.up());
-  await expectMembers("etcd02", "etcd03", "etcd04");
-  const left = await on(
-    lab,
-    "etcd01",
-    "find / -xdev \\( -name '*etcd*' -o -name kubernetes \\) -not -path '/proc/*' -not -path '/sys/*'; nft list tables",
-  );
-  expect(left).toBe("");
-  const rules = await onAll(lab, "nft list table inet etcd", ["etcd02", "etcd03", "etcd04"]);
+  expect(await onAll(lab, LEFT, ["etcd01", "etcd02"])).toEqual(["", ""]);
+  const rules = await onAll(lab, "nft list table inet etcd", ["etcd03", "etcd04", "etcd05"]);
   for (const table of rules) {
-    expect(table).not.toContain(hostAddress("etcd01"));
-    expect(table).toContain(hostAddress("etcd04"));
+    expect(table).not.toMatch(/192\.168\.1\.8[34]/);
+    expect(table).toContain(hostAddress("etcd05"));
   }
 });
 
-test("a host that was rebuilt empty comes back under its name", async () => {
-  await lab.wipe("etcd03");
-  const preview = await succeed(stack.preview());
-  expect(printed(preview)).toContain(
-    "etcd03 is rebuilt: its old member is removed, it joins again as a learner and is promoted",
+test("one comes back under its name while the leader leaves, in one edit", async () => {
+  await lead("etcd03");
+  await unnoticed("one joins, the leader leaves", async () => {
+    edit("etcd01", "etcd04", "etcd05");
+    const said = await up();
+    expect(said).toMatch(/leadership handed over to etcd0[45]/);
+    expect(said.indexOf("leadership handed over")).toBeLessThan(said.indexOf("was promoted"));
+  });
+  await expectMembers("etcd01", "etcd04", "etcd05");
+  expect(await on(lab, "etcd03", LEFT)).toBe("");
+});
+
+test("each host is rebuilt empty in its turn, the first one too", async () => {
+  await unnoticed(
+    "three hosts rebuilt",
+    async () => {
+      const [first = "", ...others] = ["etcd01", "etcd04", "etcd05"];
+      for (const [rebuilt, leader] of [
+        [first, others[0]],
+        [others[0], first],
+        [others[1], first],
+      ]) {
+        // What the loss of the leader costs is no matter of the repair.
+        await lead(leader ?? "");
+        await lab.wipe(rebuilt ?? "");
+        const said = await up();
+        expect(said).toContain(
+          `${rebuilt} is rebuilt: its old member is removed, it joins again as a learner and is promoted`,
+        );
+      }
+    },
+    { leaderChanges: 2 },
   );
-  const up = await succeed(stack.up());
-  expect(up.stdout).toContain("the host was rebuilt: its old member");
-  await expectMembers("etcd02", "etcd03", "etcd04");
+  await expectMembers("etcd01", "etcd04", "etcd05");
 });
 
 test("an edit that would take the quorum away is refused in the preview", async () => {
-  await lab.kill("etcd04");
-  stack.configure(list("etcd02", "etcd04"));
+  await lead("etcd01");
+  await lab.kill("etcd05");
+  edit("etcd01", "etcd05");
   const refusal =
-    "3 voters, 2 healthy: removing etcd03 would leave 1 healthy of 2, and 2 are needed; bring etcd04 back or mark it lost";
+    "3 voters, 2 healthy: removing etcd04 would leave 1 healthy of 2, and 2 are needed; bring etcd05 back or mark it lost";
   expect(await refuse(stack.preview())).toContain(refusal);
   expect(await refuse(stack.up())).toContain(refusal);
-  stack.configure(list("etcd02", "etcd03", "etcd04", "etcd01"));
+  edit("etcd01", "etcd04", "etcd05", "etcd02");
   expect(await refuse(stack.preview())).toContain(
-    "3 voters, 2 healthy: etcd01 cannot join while etcd04 does not answer; bring it back or mark it lost",
+    "3 voters, 2 healthy: etcd02 cannot join while etcd05 does not answer; bring it back or mark it lost",
   );
 });
 
 test("a lost node goes without being dialled, another takes its place in the same edit", async () => {
-  const { nodes } = list("etcd02", "etcd03", "etcd04", "etcd01");
-  stack.configure({
-    host,
-    nodes: nodes.map((node) => (node.name === "etcd04" ? { ...node, lost: true } : node)),
+  await unnoticed("one lost, one joins", async () => {
+    edit("etcd02", "etcd01", "etcd04", { ...node("etcd05"), lost: true });
+    expect(await up()).toMatch(/etcd05, member [0-9a-f]+, was removed from the cluster/);
   });
-  const up = await succeed(stack.up());
-  expect(up.stdout).toMatch(/etcd04, member [0-9a-f]+, was removed from the cluster/);
-  await expectMembers("etcd01", "etcd02", "etcd03");
-  stack.configure(list("etcd02", "etcd03", "etcd01"));
-  const dropped = await succeed(stack.up());
-  expect(resources(dropped).created).toBe(0);
-  await expectMembers("etcd01", "etcd02", "etcd03");
+  await expectMembers("etcd01", "etcd02", "etcd04");
+  edit("etcd02", "etcd01", "etcd04");
+  expect(resources(await succeed(stack.up())).created).toBe(0);
+  await expectMembers("etcd01", "etcd02", "etcd04");
+});
+
+describe("a node moves", () => {
+  const moved = { name: "etcd04", address: "192.168.1.96" };
+  const old = hostAddress(moved.name);
+
+  // The lab's known_hosts file has its host key under its name too.
+  beforeAll(() => lead("etcd02"));
+
+  test("only to an address that its host has", async () => {
+    edit("etcd02", "etcd01", moved);
+    expect(await refuse(stack.preview())).toContain(
+      "etcd04: cannot join or move while its host cannot be reached",
+    );
+    await on(lab, "etcd04", `ip address add ${moved.address}/24 dev eth0`);
+    expect(await refuse(stack.preview())).toContain(
+      `etcd04: reaches etcd02 at 192.168.1.84 from ${old}, not from its own address ${moved.address}`,
+    );
+  });
+
+  test("after its host, which has no other address any more", async () => {
+    await unnoticed("one moves", async () => {
+      await on(
+        lab,
+        "etcd04",
+        `ip address flush dev eth0; ip address add ${moved.address}/24 dev eth0`,
+      );
+      expect(printed(await succeed(stack.preview()))).toContain(
+        `etcd04 moves from ${old} to ${moved.address} and restarts there; then 3 voters`,
+      );
+      expect(await up()).toContain(`moves from https://${old}:2380`);
+    });
+    await expectMembers("etcd01", "etcd02", "etcd04");
+    const rules = await onAll(lab, "nft list table inet etcd; cat /etc/hosts", ["etcd01"]);
+    expect(rules[0]).toContain(moved.address);
+    expect(rules[0]).not.toContain(old);
+  });
+
+  test("back while its host has both, and leads", async () => {
+    await lead("etcd04");
+    const { members } = await stack.outputs();
+    await unnoticed("the leader moves", async () => {
+      // The first address of an interface is the one that packets leave from.
+      await on(
+        lab,
+        "etcd04",
+        `ip address del ${moved.address}/24 dev eth0; ip address add ${old}/24 dev eth0; ip address add ${moved.address}/24 dev eth0`,
+      );
+      edit("etcd02", "etcd01", "etcd04");
+      await up();
+    });
+    await expectMembers("etcd01", "etcd02", "etcd04");
+    const ids = (list: typeof members) => list.map(({ name, id }) => `${name} ${id}`);
+    expect(ids((await stack.outputs()).members)).toEqual(ids(members));
+  });
 });
