@@ -42,17 +42,16 @@ interface Change {
   readonly name: string;
   /** Does what is not the program's work, and says who the members will be. */
   readonly prepare: () => Promise<readonly string[]>;
-  /** How many resources are through when its longest part begins, and how long that takes at least. */
-  readonly events: number;
-  readonly part: number;
+  /** How many resources are through when a part begins that changes the members, and how long it takes at least. */
+  readonly parts: readonly (readonly [events: number, seconds: number])[];
 }
 
 const CHANGES: readonly Change[] = [
   {
     name: "an addition",
     prepare: async () => [...members, ...FOUR.filter((name) => !members.includes(name))],
-    events: 20,
-    part: 5,
+    // Three host steps, six of certificates, three of the new host.
+    parts: [[12, 5]],
   },
   {
     name: "a removal",
@@ -63,8 +62,11 @@ const CHANGES: readonly Change[] = [
       }
       return members.filter((name) => name !== leaver);
     },
-    events: 8,
-    part: 4,
+    // The gate follows the host steps, the leave follows the gates.
+    parts: [
+      [3, 3],
+      [7, 2],
+    ],
   },
   {
     name: "a replacement",
@@ -72,8 +74,7 @@ const CHANGES: readonly Change[] = [
       await lab.wipe(pick(random, members, ""));
       return members;
     },
-    events: 3,
-    part: 8,
+    parts: [[3, 6]],
   },
 ];
 
@@ -85,13 +86,14 @@ async function lead(name: string): Promise<void> {
   await Promise.all(all.map((one) => ask(lab, one.name, `move-leader ${id}`).catch(() => "")));
 }
 
-/** Half of the points lie in the longest part, for most of what can go wrong is there. */
-function moment({ events, part }: Change): Moment {
-  const passed = random() < 0.5 ? events : Math.floor(random() * (events + 1));
-  const delay = random() * (passed === events ? part : 0.5);
+/** Half of the points lie in a part that changes the members, for most of what can go wrong is there. */
+function moment({ parts }: Change): Moment {
+  const [begin, seconds] = pick(random, parts, [0, 0]);
+  const inside = random() < 0.5;
+  const events = inside ? begin : Math.floor(random() * (begin + 1));
+  const delay = random() * (inside ? seconds : 0.5);
   // Without anything to wait for the program itself has to start first.
-  const started = passed === 0 ? 4 : 0;
-  return { word: "created|updated|deleted", events: passed, delay: started + delay };
+  return { word: "created|updated|deleted", events, delay: events === 0 ? 4 + delay : delay };
 }
 
 const rounds = Array.from({ length: points }, (_, index) => index + 1);
