@@ -1,3 +1,4 @@
+import { hostname, userInfo } from "node:os";
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import type { ClusterConfig } from "./config";
@@ -39,7 +40,23 @@ export async function surveyHosts(
         : [[node.name, { connection, values: probeValues(config, node) }]];
     }),
   );
-  const looks = await lookAtHosts(targets, config.host.maximumClockSkew);
+  const up = !pulumi.runtime.isDryRun();
+  const looks = await lookAtHosts(targets, config.host.maximumClockSkew, up ? us(now) : undefined);
+  const held = [...looks].flatMap(([name, look]) =>
+    look.seen && look.held !== undefined ? [`${name}: an up of ${look.held} is at work`] : [],
+  );
+  if (up && held.length > 0) {
+    throw new Refusal(
+      [
+        "another up is at work, nothing was changed:",
+        ...held.map((line) => `  - ${line}`),
+        "wait until it is done; one that was killed gives the hosts free at once, one whose machine is gone after a minute",
+      ].join("\n"),
+    );
+  }
+  for (const line of held) {
+    await pulumi.log.warn(line);
+  }
   const formed = [...looks.values()].some((look) => look.seen && look.formed);
   const survey = judge(looks, now, {
     former: formed || looks.size === 0 ? [] : await formerMembers(),
@@ -77,6 +94,12 @@ export async function surveyHosts(
     verdicts: new Map([...unseen(names, now), ...survey.verdicts]),
     rotation: survey.rotation,
   };
+}
+
+/** Who is at work, for others to read. */
+function us(now: Date): string {
+  const since = now.toISOString().slice(0, 19).replace("T", " ");
+  return `${userInfo().username}@${hostname()} (stack ${pulumi.getStack()}, process ${process.pid}) since ${since} UTC`;
 }
 
 /** Members by this stack's own outputs. There are none before the first run that came to its end. */

@@ -1,15 +1,14 @@
-import { spawn } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import { type Authority, authorityOf } from "./authority";
 import { type Identity, readIdentity } from "./identity";
 import type { LiveMember } from "./membership";
+import { type Answer, run } from "./session";
 import { assemble, quote } from "./shell";
 import type { Connection, Endpoint } from "./ssh";
 import type { StepName } from "./survey";
 
-/** A host that has not answered by then is given up. */
+/** A host that has not accepted the connection by then is given up. */
 const CONNECT_SECONDS = 5;
-const PROBE_SECONDS = 20;
 
 /** What a step's receipt on the host says and where the host differs from it. */
 export interface Receipt {
@@ -44,6 +43,8 @@ export interface VersionSnapshot {
 export type Look =
   | {
       readonly seen: true;
+      /** Whose up is at work there. */
+      readonly held?: string;
       /** A member on this host was ready in a cluster once. */
       readonly formed: boolean;
       readonly findings: readonly Finding[];
@@ -111,31 +112,40 @@ export interface ProbeTarget {
  * looked at is reported as such.
  *
  * @param maximumClockSkew seconds.
+ * @param holder who is at work, for an up: the hosts are locked until this program ends.
  */
 export async function lookAtHosts(
   targets: ReadonlyMap<string, ProbeTarget>,
   maximumClockSkew: number,
+  holder?: string,
 ): Promise<ReadonlyMap<string, Look>> {
   return new Map(
     await Promise.all(
       [...targets].map(
         async ([name, target]): Promise<[string, Look]> => [
           name,
-          await lookAt(target, maximumClockSkew),
+          await lookAt(target, maximumClockSkew, holder),
         ],
       ),
     ),
   );
 }
 
-async function lookAt(target: ProbeTarget, maximumClockSkew: number): Promise<Look> {
+async function lookAt(
+  target: ProbeTarget,
+  maximumClockSkew: number,
+  holder?: string,
+): Promise<Look> {
   const { connection } = target;
   const shell = connection.sudo ? "sudo -n bash -s -- probe" : "bash -s -- probe";
   const started = Date.now();
   const answer = await run(
     "ssh",
     [...sshOptions(connection), "-T", destination(connection), shell],
-    assemble("probe", target.values),
+    holder === undefined
+      ? assemble("probe", target.values)
+      : `${assemble("probe", { ...target.values, HOLDER: holder })}keep_lock\n`,
+    holder !== undefined,
   );
   if (answer.code !== 0) {
     return {
@@ -237,7 +247,7 @@ export function read(
 
 const TOLD_ONCE = new Set([
   ...["version", "installed", "wanted", "alarm", "downgrade", "snapshot", "data", "identity"],
-  ...["recovered", "recovering", "offered", "revision"],
+  ...["recovered", "recovering", "offered", "revision", "held"],
 ]);
 
 function details(told: ReadonlyMap<string, string>) {
@@ -247,11 +257,15 @@ function details(told: ReadonlyMap<string, string>) {
   const [from, to, path] = snapshot?.split(" ") ?? [];
   const data = readIdentity(told.get("data"));
   const identity = readIdentity(told.get("identity"));
-  const [recovered, recovering, revision] = ["recovered", "recovering", "revision"].map((word) =>
-    told.get(word),
-  );
+  const [recovered, recovering, revision, held] = [
+    "recovered",
+    "recovering",
+    "revision",
+    "held",
+  ].map((word) => told.get(word));
   const [taken, upTo] = told.get("offered")?.split(" ") ?? [];
   return {
+    ...(held === undefined ? {} : { held }),
     ...(recovered === undefined ? {} : { recovered }),
     ...(recovering === undefined ? {} : { recovering }),
     ...(revision === undefined ? {} : { revision: Number(revision) }),
@@ -378,14 +392,6 @@ function destination(endpoint: Endpoint): string {
   return `${endpoint.user}@${endpoint.host}`;
 }
 
-interface Answer {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-  /** When the first byte arrived, in milliseconds since the epoch. */
-  readonly firstByte: number;
-}
-
 function explain(connection: Connection, answer: Answer): string {
   const said = answer.stderr
     .split("\n")
@@ -400,32 +406,4 @@ function explain(connection: Connection, answer: Answer): string {
     return `the host key of ${which} is not the expected one, so nothing was sent; if the host was really rebuilt, put its new key into the known_hosts file or etcd:ssh.hostKeys`;
   }
   return `no SSH session as ${where}: ${said.at(-1) ?? "no answer in time"}`;
-}
-
-function run(command: string, args: readonly string[], input: string): Promise<Answer> {
-  return new Promise((resolve) => {
-    const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
-    const timer = setTimeout(() => child.kill("SIGKILL"), PROBE_SECONDS * 1000);
-    let stdout = "";
-    let stderr = "";
-    let firstByte = Number.NaN;
-    child.stdout.on("data", (chunk: Buffer) => {
-      firstByte = Number.isNaN(firstByte) ? Date.now() : firstByte;
-      stdout += chunk.toString();
-    });
-    child.stderr.on("data", (chunk: Buffer) => {
-      stderr += chunk.toString();
-    });
-    // A host that hangs up early is told apart by its exit code.
-    child.stdin.on("error", () => undefined);
-    child.stdin.end(input);
-    child.on("error", (error) => {
-      clearTimeout(timer);
-      resolve({ code: null, stdout, stderr: error.message, firstByte });
-    });
-    child.on("close", (code) => {
-      clearTimeout(timer);
-      resolve({ code, stdout, stderr, firstByte });
-    });
-  });
 }

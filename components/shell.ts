@@ -9,11 +9,11 @@ const PARTS = {
   files: ["lib", "files"],
   member: [
     ...["lib", "cluster", "identity", "membership", "version", "roll", "move", "learner"],
-    ...["recover", "member"],
+    ...["recover", "lock", "member"],
   ],
   lost: ["lib", "cluster", "membership", "lost"],
   health: ["lib", "cluster", "identity", "version", "membership", "firewall", "health"],
-  probe: ["lib", "preflight", "cluster", "identity", "probe"],
+  probe: ["lib", "preflight", "cluster", "identity", "lock", "probe"],
 } as const;
 
 export type ScriptName = keyof typeof PARTS;

@@ -214,6 +214,7 @@ revive() {
 }
 
 remove() {
+  refuse_if_held
   if [ -e "$FORMED" ] && [ ! -e "$STATE/abandon" ]; then leave; fi
   systemctl --quiet disable etcd.service 2>/dev/null || true
   systemctl stop etcd.service 2>/dev/null || true

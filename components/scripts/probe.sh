@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # The read-only look at a host that every preview and up begins with. Prints lines of «word rest»:
-#   clock MILLISECONDS | finding TEXT | formed | empty | data CLUSTER MEMBER [nobody's] | identity CLUSTER MEMBER | known PEER_URLS |
+#   clock MILLISECONDS | held WORDS | finding TEXT | formed | empty | data CLUSTER MEMBER [nobody's] | identity CLUSTER MEMBER | known PEER_URLS |
 #   recovered CLUSTER | recovering CLUSTER | offered SECONDS REVISION | revision N | unit TEXT |
 #   version X.Y.Z | leader | member NAME PEER_URLS LEARNER HEALTHY ID | node NAME ADDRESS (as the last run listed them) | wanted DIGEST | installed X.Y.Z | alarm TEXT | downgrade X.Y |
 #   snapshot FROM TO PATH | certificate FILE BASE64 | trust CA... | issuer CA | receipt STEP REVISION | drift STEP TEXT
-# Takes the host step's values, PKI, VERSION and RECOVER_SNAPSHOT (a path or nothing).
+# Takes the host step's values, PKI, VERSION, RECOVER_SNAPSHOT (a path or nothing), and in an up HOLDER.
 
 probe() {
   local step snapshot active=inactive
   local -a firewall_drift=() receipts=()
   printf 'clock %s\n' "$(date +%s%3N)"
+  take_lock
   preflight_findings | sed 's/^/finding /'
   if [ ! -d "$DATA/member/wal" ]; then echo empty; fi
   if [ -e "$FORMED" ]; then

@@ -21,6 +21,8 @@ export interface Answer {
   readonly stdout?: string;
   readonly stderr?: string;
   readonly code?: number;
+  /** Answers as soon as this was sent, and stays open until the client has nothing more to say. */
+  readonly after?: string;
 }
 
 /** A new key pair as OpenSSH writes it: the private one, and the public one without its comment. */
@@ -57,12 +59,20 @@ export function startSshd(answer: Answer = {}): Promise<Sshd> {
         accept().on("exec", (acceptCommand, _, { command }) => {
           const stream = acceptCommand();
           let input = "";
+          const { after, stdout = "" } = answer;
           stream.on("data", (chunk: Buffer) => {
+            const before = input;
             input += chunk.toString();
+            if (after !== undefined && input.includes(after) && !before.includes(after)) {
+              stream.write(stdout);
+            }
           });
           stream.on("end", () => {
             commands.push({ command, input });
-            stream.write(answer.stdout ?? "");
+            if (after !== undefined) {
+              return;
+            }
+            stream.write(stdout);
             stream.stderr.write(answer.stderr ?? "");
             stream.exit(answer.code ?? 0);
             stream.end();

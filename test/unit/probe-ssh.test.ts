@@ -41,6 +41,17 @@ describe("a look over SSH", () => {
     expect(server.commands[0]?.input).toMatch(/^NODE='it'\\''s etcd01'\n/);
   });
 
+  test("of an up stays open when it has said all, and says who is at work", async () => {
+    const answer = { stdout: "formed\nheld bob\nend\n", after: "\nkeep_lock\n" };
+    const server = await sshd(answer);
+    const values = { NODE: "etcd01" };
+    const target = new Map([["a", { connection: to(server), values }]]);
+    const looks = await lookAtHosts(target, 2, "alice@laptop since today");
+    expect(looks.get("a")).toMatchObject({ seen: true, formed: true, held: "bob" });
+    // The server notes a command when its standard input has ended.
+    expect(server.commands).toEqual([]);
+  });
+
   test("goes through sudo when it must", async () => {
     const server = await sshd();
     await look(to(server, { user: "admin", sudo: true }));

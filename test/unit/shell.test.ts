@@ -125,6 +125,7 @@ describe("assemble", () => {
         "identity",
         "learner",
         "lib",
+        "lock",
         "lost",
         "member",
         "membership",

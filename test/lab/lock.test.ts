@@ -1,0 +1,64 @@
+/** Two operators at once: the hosts say who is at work. */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Lab } from "../support/lab";
+import { killedUp } from "./support/interrupt";
+import { eventually, freshLab, on, onAll, printed, refuse, Stack, succeed } from "./support/stack";
+
+const lab = new Lab("test");
+const first = new Stack(lab, "first");
+const second = new Stack(lab, "second");
+const HELD = "! flock -n -s /run/etcd-on-pulumi.lock true";
+
+beforeAll(async () => {
+  await freshLab(lab);
+  // Backends of their own would not know of each other either.
+  await first.create();
+  await second.create();
+});
+
+afterAll(async () => {
+  await lab.down(true);
+});
+
+test("the second one is told who holds the hosts, by the preview and by the up", async () => {
+  const up = first.up();
+  await eventually("the first up is at work", async () => {
+    const { code } = await lab.exec("etcd03", `${HELD} && ls /var/lib/etcd-on-pulumi`);
+    return code === 0;
+  });
+  const [looked, refused] = await Promise.all([second.preview(), refuse(second.up())]);
+  const words =
+    /etcd0[123]: an up of \S+@\S+ \(stack first, process \d+\) since [-0-9]+ [:0-9]+ UTC is at work/;
+  expect(refused).toContain("another up is at work, nothing was changed:");
+  expect(refused).toMatch(words);
+  expect(printed(looked)).toMatch(words);
+  await succeed(up);
+  expect(await second.exportState()).not.toContain("remote:Command");
+});
+
+test("when it is done the hosts are free, and nothing differs because of it", async () => {
+  await onAll(lab, "flock -n -s /run/etcd-on-pulumi.lock true");
+  expect(printed(await succeed(first.previewNothing()))).not.toContain("is at work");
+});
+
+test("a run that is killed gives the hosts free at once", async () => {
+  first.configure({ settings: { "quota-backend-bytes": 1073741824 } });
+  await killedUp(first, { word: "updated", events: 1, delay: 0.1 });
+  await onAll(lab, "flock -w 5 -s /run/etcd-on-pulumi.lock true");
+  await succeed(first.up());
+  await succeed(first.previewNothing());
+});
+
+test("a member does not leave while an up is at work on its host", async () => {
+  await on(
+    lab,
+    "etcd03",
+    `systemd-run --quiet --unit holder sh -c 'exec 9>/run/etcd-on-pulumi.lock; flock 9; echo "alice@laptop since 12:03" >&9; exec sleep 1000'
+    until ${HELD}; do sleep 0.1; done`,
+  );
+  expect(await refuse(first.destroy())).toContain(
+    "etcd03: not touched, because an up of alice@laptop since 12:03 is at work on this host; wait until it is done",
+  );
+  await on(lab, "etcd03", "systemctl stop holder");
+  await succeed(first.destroy());
+});
