@@ -1,0 +1,69 @@
+import { describe, expect, test } from "vitest";
+import { PaperCluster, type PaperMember, PKI, STATE, THREE } from "../support/paper-cluster";
+import { hostForEach, whyNot } from "../support/paper-host";
+
+const reason = whyNot();
+
+describe.skipIf(reason !== undefined)(`the look${reason ? ` (${reason})` : ""}`, () => {
+  const host = hostForEach();
+  const cluster = new PaperCluster(host);
+  const members = () => cluster.run("probe", "live_members");
+
+  test("lists the members with who of them answers, and asks all of them in one go", () => {
+    const fourth: PaperMember = { id: "a4", name: "", address: "192.168.1.86", unstarted: true };
+    cluster.is({ members: [...THREE, fourth], sick: ["192.168.1.84"] });
+    expect(members()).toEqual({
+      status: 0,
+      stderr: "",
+      stdout: [
+        "member etcd01 https://192.168.1.83:2380 false yes",
+        "member etcd02 https://192.168.1.84:2380 false no",
+        "member etcd03 https://192.168.1.85:2380 false yes",
+        "member - https://192.168.1.86:2380 false no",
+        "",
+      ].join("\n"),
+    });
+    expect(cluster.calls().filter((call) => call.endsWith("endpoint health"))).toHaveLength(1);
+  });
+
+  test("does not take one member's answer for that of another whose address begins alike", () => {
+    const [first, second] = [18, 1].map((last) => ({
+      id: `b${last}`,
+      name: `etcd${last}`,
+      address: `192.168.1.${last}`,
+    }));
+    cluster.is({ members: [first, second].flatMap((one) => one ?? []), sick: ["192.168.1.1"] });
+    expect(members().stdout).toContain("192.168.1.1:2380 false no");
+    expect(members().stdout).toContain("192.168.1.18:2380 false yes");
+  });
+
+  test("lists none when no quorum answers", () => {
+    cluster.is({});
+    expect(members()).toMatchObject({ status: 0, stdout: "" });
+  });
+
+  test("reads every certificate of every file", () => {
+    host.sh(`mkdir -p ${PKI}; cd ${PKI}
+      block() { printf -- '-----BEGIN CERTIFICATE-----\\n%s\\n%s\\n-----END CERTIFICATE-----\\n' "$1" "$2"; }
+      { block a b; block c d; } >ca.pem; block e f >peer.pem`);
+    expect(host.run("probe", ["certificates"], { PKI }).stdout).toBe(
+      "certificate ca.pem ab\ncertificate ca.pem cd\ncertificate peer.pem ef\n",
+    );
+  });
+
+  test("says of each receipt what differs from it", () => {
+    host.sh("echo 1 >/etc/x; echo 2 >/etc/y");
+    expect(
+      host.run("files", ["eval", "receipt host one /etc/x; receipt files two /etc/y /etc/x"]),
+    ).toMatchObject({ status: 0 });
+    host.sh("echo 3 >/etc/y; rm /etc/x");
+    const receipts = ["host", "files"].flatMap((step) => [
+      `${STATE}/receipts/${step}`,
+      `${step}: `,
+    ]);
+    expect(host.run("probe", ["differences", ...receipts]).stdout).toBe(
+      "host: /etc/x removed\nfiles: /etc/y changed\nfiles: /etc/x removed\n",
+    );
+    expect(host.run("probe", ["differences"]).stdout).toBe("");
+  });
+});
