@@ -5,7 +5,7 @@
  */
 import { afterAll, describe, expect, test } from "vitest";
 import { hostAddress, Lab } from "../support/lab";
-import { edit, misfortunes } from "../support/plan-generator";
+import { below, edit, misfortunes } from "../support/plan-generator";
 import { nameAt } from "../support/plan-looks";
 import {
   type Plan,
@@ -44,7 +44,15 @@ const kept = (names: readonly string[]): Plan => names.map((name) => ({ name, lo
 
 /** The cluster of the plan before; after a plan that failed, another one of another lab. */
 async function cluster(number: number): Promise<Stack> {
+  const [resize, size] = [number % 8 === 0, 1 + below(random, ALL.length)];
   if (stack !== undefined) {
+    if (resize) {
+      // A walk of small steps would hardly come to the largest and back.
+      const others = ALL.filter((name) => !voters.includes(name));
+      voters = [...voters, ...others].slice(0, size);
+      stack.configure(nodes(kept(voters)));
+      await succeed(stack.up({ timeoutMs: 300_000 }));
+    }
     return stack;
   }
   voters = ALL.slice(0, 3);

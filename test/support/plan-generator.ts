@@ -40,8 +40,11 @@ export function misfortunes(
   const conditions = new Map<string, Condition>(
     [...voters, ...spares].map((name) => [name, "healthy"]),
   );
-  const worst = random() < 0.2 ? voters.length : Math.ceil(voters.length / 2);
-  const hit = random() < 0.3 ? 0 : 1 + below(random, worst);
+  // Mostly what the cluster survives. One that survives nothing is spared more often, or it would never grow.
+  const minority = Math.floor((voters.length - 1) / 2);
+  const lucky = random() < (voters.length < 3 ? 0.6 : 0.25);
+  const most = random() < 0.6 ? minority : random() < 0.6 ? minority + 1 : voters.length;
+  const hit = lucky || most === 0 ? 0 : 1 + below(random, most);
   // Several hosts often share their fate: a rack, a switch.
   const shared = random() < 0.4 ? pick(random, MISFORTUNES, "stopped") : undefined;
   let data = voters.length;
@@ -52,7 +55,7 @@ export function misfortunes(
     conditions.set(name, fatal && curable ? "stopped" : condition);
   }
   for (const name of spares) {
-    if (random() < 0.1) {
+    if (random() < 0.07) {
       conditions.set(name, random() < 0.5 ? "off" : "cut");
     }
   }
@@ -66,12 +69,18 @@ export function edit(random: Random, voters: readonly string[], spares: readonly
     return voters.map((name) => ({ name, lost: false }));
   }
   const some = (most: number) => below(random, most + 1);
+  const [small, large] = [voters.length < 3, voters.length > 5];
   const [gone, come, lost] =
     kind < 0.12
       ? [0, 0, 0]
-      : kind < 0.88
-        ? [some(2), some(2), random() < 0.35 ? 1 + some(1) : 0]
-        : [some(voters.length), some(spares.length), some(2)];
+      : kind < 0.85
+        ? [
+            // Wherever it is, it drifts to the middle.
+            pick(random, small ? [0, 0, 1] : large ? [1, 1, 2, 3] : [0, 0, 1, 1, 2], 0),
+            pick(random, small ? [1, 2, 3] : large ? [0, 1] : [0, 1, 1, 2], 0),
+            random() < 0.25 ? 1 + some(1) : 0,
+          ]
+        : [some(small ? 1 : voters.length), some(spares.length), some(1)];
   const old = shuffled(random, voters);
   // Someone has to be there.
   const leaving = Math.min(gone, old.length - (come > 0 && spares.length > 0 ? 0 : 1));
