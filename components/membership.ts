@@ -7,7 +7,7 @@ export interface LiveMember {
   /** Peer URLs, comma separated. */
   readonly peerUrls: string;
   readonly learner: boolean;
-  /** It answers a linearizable read, as asked from the leader's host. */
+  /** It answers a linearizable read, as asked from a host of the cluster. */
   readonly healthy: boolean;
   /** Hexadecimal. */
   readonly id?: string;

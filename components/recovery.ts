@@ -82,12 +82,13 @@ function lostForGood(
     ({ name, lost }) => lost || seen.some((host) => host.name === name && host.look.empty),
   );
   const left = seen.filter(({ look }) => look.data !== undefined);
-  if (left.length === 0 || members.length - gone.length >= quorum(members.length)) {
+  // Who is not in the configuration any more may well have its data.
+  if (left.length === 0 || urls.size - gone.length >= quorum(urls.size) || gone.length === 0) {
     return NOTHING;
   }
   const best = newest(left);
   return refuse(
-    `the cluster ${[...clusters].join(", ")} has lost its quorum for good: of its ${members.length} members ${names(gone)} ${gone.length === 1 ? "has" : "have"} no data any more. Left is ${left.map(inWords).join(", ")}. To begin anew with that, set etcd:recover.node to ${best?.name ?? left[0]?.name} and etcd:recover.confirm to ${[...clusters].join(" or ")}; or from a snapshot, with etcd:recover.snapshot: docs/recovery.md`,
+    `the cluster ${[...clusters].join(", ")} has lost its quorum for good: of its ${urls.size} members ${names(gone)} ${gone.length === 1 ? "has" : "have"} no data any more. Left is ${left.map(inWords).join(", ")}. To begin anew with that, set etcd:recover.node to ${best?.name ?? left[0]?.name} and etcd:recover.confirm to ${[...clusters].join(" or ")}; or from a snapshot, with etcd:recover.snapshot: docs/recovery.md`,
   );
 }
 

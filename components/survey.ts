@@ -3,7 +3,13 @@ import type { ClusterConfig, NodeConfig, RecoverConfig, SubjectConfig } from "./
 import { due, endingSoon, type Lifetimes } from "./expiry";
 import { judgeIdentity } from "./identity";
 import { judgeLearners, withStrangeLearners } from "./learners";
-import { judgeMembership, judgeStrangers, judgeWithoutQuorum, NO_CHANGE } from "./membership";
+import {
+  judgeMembership,
+  judgeStrangers,
+  judgeWithoutQuorum,
+  type LiveMember,
+  NO_CHANGE,
+} from "./membership";
 import type { Look } from "./probe";
 import { judgeRecovery } from "./recovery";
 import { judgeRotation, type Rotation } from "./rotation";
@@ -83,9 +89,7 @@ export function judge(looked: ReadonlyMap<string, Look>, now: Date, expected: Ex
   );
   const formed = [...looks.values()].some((look) => look.seen && look.formed);
   const seen = [...looks.values()].filter((look) => look.seen);
-  const { members: live } = [...seen.filter(({ leader }) => leader), ...seen].find(
-    ({ members }) => members.length > 0,
-  ) ?? { members: [] };
+  const live = membersSeen(seen);
   const hosts = {
     empty: new Set([...looks].filter(([, look]) => look.seen && look.empty).map(([name]) => name)),
     silent: new Map([...looks].flatMap(([name, look]) => (look.seen ? [] : [[name, look.reason]]))),
@@ -142,7 +146,7 @@ export function judge(looked: ReadonlyMap<string, Look>, now: Date, expected: Ex
     first: recovery.first === name,
   });
   const order = inTurn([...looks], ([name, look]) => place(name, look)).map(([name]) => name);
-  if (!formed && seen.length === looks.size) {
+  if (!formed && seen.length === looks.size && recovery.first === undefined) {
     findings.push(...judgeStrangers(expected.former, expected.nodes));
   }
   const roll = judgeVersions({ looks, order, live, change, configured: expected.version });
@@ -210,6 +214,20 @@ export function inTurn<T>(
     return first ? 0 : moving ? 1 : absent ? (empty ? 3 : 2) : leader ? 5 : 4;
   };
   return [...things].sort((a, b) => turn(a) - turn(b));
+}
+
+/**
+ * The member list of the leader's host if that tells one. A member that answered anybody is
+ * healthy: whoever asked may be cut off itself, for example under an address that is new.
+ */
+function membersSeen(seen: readonly Look[]): readonly LiveMember[] {
+  const lists = [...seen]
+    .sort((a, b) => Number(b.seen && b.leader) - Number(a.seen && a.leader))
+    .flatMap((look) => (look.seen && look.members.length > 0 ? [look.members] : []));
+  const well = new Set(
+    lists.flatMap((list) => list.flatMap(({ peerUrls, healthy }) => (healthy ? [peerUrls] : []))),
+  );
+  return (lists[0] ?? []).map((one) => ({ ...one, healthy: well.has(one.peerUrls) }));
 }
 
 /** Without a look at the hosts: what a first run would say; on a later one the state decides. */

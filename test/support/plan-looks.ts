@@ -10,6 +10,8 @@ const number = (name: string) => Number(name.slice("etcd".length));
 
 export const addressOf = (name: string): string => node(number(name)).address;
 
+const peerUrl = (name: string): string => `https://${addressOf(name)}:2380`;
+
 /** The name of a lab host by its address; other words stay as they are. */
 export function nameAt(address: string): string {
   const host = /^192\.168\.1\.(\d+)$/.exec(address)?.[1];
@@ -36,7 +38,8 @@ export function looksOf(
     const half = name === learner;
     return {
       name: half ? "" : name,
-      peerUrls: `https://${addressOf(name)}:2380`,
+      peerUrls: peerUrl(name),
+      id: name,
       learner: half,
       healthy: quorum.includes(name),
     };
@@ -52,14 +55,18 @@ export function looksOf(
     if (!voters.includes(name) || condition === "wiped") {
       return bare({ findings: wanted.filter((other) => !reaches(name, other)).map(unreachable) });
     }
-    const nodes = before.map(addressOf);
+    const there = {
+      nodes: before.map(addressOf),
+      known: voters.map(peerUrl),
+      data: { cluster: "cafe", member: name, nobodys: false },
+    };
     if (condition === "stopped") {
-      return settled({}, { unit: ["etcd.service is inactive"], nodes });
+      return settled({}, { unit: ["etcd.service is inactive"], ...there });
     }
     const tells = quorum.includes(name) && (edited || name === leader);
     return settled(
       {},
-      { version: "3.6.16", nodes, leader: name === leader, members: tells ? members : [] },
+      { version: "3.6.16", ...there, leader: name === leader, members: tells ? members : [] },
     );
   };
   return new Map(wanted.map((name) => [name, look(name)]));

@@ -90,12 +90,20 @@ function membersAfter(world: World, plan: Plan): Prediction {
 
   const quorum = quorumOf(world);
   if (!wanted.some((name) => quorum.includes(name))) {
-    return added.length + leaving.length > 0
-      ? refused(`no quorum +${list(added)} -${list(leaving)}`)
+    const gone = voters.filter(
+      (name) => lost.includes(name) || (wanted.includes(name) && is(name, "wiped")),
+    );
+    const reasons = [
+      ...(added.length + leaving.length > 0 ? [`no quorum +${list(added)} -${list(leaving)}`] : []),
+      // No start of anybody brings it back.
+      ...(voters.length - gone.length < majority(voters.length) ? ["quorum lost for good"] : []),
+    ];
+    return reasons.length > 0
+      ? refused(...reasons)
       : {
           refusals: [],
           // Those that are only stopped are started first.
-          completes: together(wanted, conditions) && marked.length >= majority(voters.length),
+          completes: together(wanted, conditions),
         };
   }
 
@@ -185,6 +193,7 @@ export function reasonOf(finding: string, nameOf: (address: string) => string): 
 type Words = (parts: readonly string[], names: (text?: string) => readonly string[]) => string;
 
 const REASONS: readonly (readonly [RegExp, Words])[] = [
+  [/^the cluster \S+ has lost its quorum for good: /, () => "quorum lost for good"],
   [
     /^\d+ voters?, \d+ healthy: removing (.*) would leave (\d+) healthy of (\d+), and \d+ are needed; bring /,
     ([gone, well, all], names) => `left ${well}/${all} without ${list(names(gone))}`,

@@ -193,6 +193,18 @@ describe("a member that moves", () => {
     expect(verdicts.get("etcd01")?.revisions.member).toBe("member before");
   });
 
+  test("may lead and see nobody from its new address: whoever answers anybody is healthy", () => {
+    const alone = members.map((one) => ({ ...one, healthy: one.name === "etcd03" }));
+    const moving = { ...look, leader: true, members: alone };
+    const { findings, plan } = judged({ etcd01: look, etcd02: look, etcd03: moving }, { nodes });
+    expect(findings).toEqual([]);
+    expect(plan.join()).toContain("3 voters, 3 healthy; etcd03 moves");
+    const cutOff = { ...look, members: alone };
+    expect(judged({ etcd01: cutOff, etcd02: cutOff, etcd03: moving }, { nodes }).findings).toEqual([
+      expect.stringContaining("3 voters, 1 healthy: moving etcd03"),
+    ]);
+  });
+
   test("is stopped by what its host finds, which elsewhere is a warning", () => {
     const findings = [{ text: "reaches etcd01 from elsewhere" }];
     const looks = {
