@@ -73,7 +73,10 @@ export function judgeMembership(
   // A member without a name was added by a run that got no further: it is used as it is.
   const rebuilt = joining.filter(({ member }) => member !== undefined && member.name !== "");
   const moving = wanted.filter((node) => node.isElsewhere && !joining.includes(node));
-  const leaving = live.filter((one) => !wanted.some(({ member }) => member === one));
+  // etcd lists members by their IDs, which are in no order that a person knows.
+  const leaving = live
+    .filter((one) => !wanted.some(({ member }) => member === one))
+    .sort((a, b) => Number(a.name === "") - Number(b.name === "") || a.name.localeCompare(b.name));
   if (leaving.length === 0 && joining.length === 0 && moving.length === 0) {
     return NO_CHANGE;
   }

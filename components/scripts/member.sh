@@ -154,7 +154,7 @@ promote() {
   until output=$(etcdctl_as_client --endpoints "$1" member promote "$2" 2>&1); do
     case $output in
       *"which is in sync with leader"*) ;;
-      *"can only promote a learner member"*) return 0 ;;
+      *"can only promote a learner member"*) break ;;
     esac
     if [ "$SECONDS" -ge "$deadline" ]; then fail "learner $2 could not be promoted: $output"; fi
     sleep 0.25

@@ -21,6 +21,12 @@ afterAll(async () => {
 });
 
 test("the second one is told who holds the hosts, by the preview and by the up", async () => {
+  // Long enough at work for the others to come by.
+  await on(
+    lab,
+    "etcd03",
+    `printf '#!/bin/sh\\nsleep 20\\nexec /usr/bin/curl "$@"\\n' >/usr/local/sbin/curl; chmod 755 /usr/local/sbin/curl`,
+  );
   const up = first.up();
   await eventually("the first up is at work", async () => {
     const { code } = await lab.exec("etcd03", `${HELD} && ls /var/lib/etcd-on-pulumi`);
@@ -32,6 +38,7 @@ test("the second one is told who holds the hosts, by the preview and by the up",
   expect(refused).toContain("another up is at work, nothing was changed:");
   expect(refused).toMatch(words);
   expect(printed(looked)).toMatch(words);
+  await on(lab, "etcd03", "rm /usr/local/sbin/curl");
   await succeed(up);
   expect(await second.exportState()).not.toContain("remote:Command");
 });
