@@ -24,9 +24,11 @@ find_leader() {
   LEADER=
   find_part "$1" || return 1
   files=("${PIDS[@]/#//proc/}")
-  LEADER=$(awk '/^Name:/ && $2 == "systemd-nspawn" { supervised = 1 }
-    /^NSpid:/ && NF == 3 && $3 == 1 { leader = $2 }
-    END { if (supervised) print leader }' "${files[@]/%//status}" 2>/dev/null) || true
+  # cat goes on when one of them has ended since; awk does not.
+  LEADER=$(cat "${files[@]/%//status}" 2>/dev/null |
+    awk '/^Name:/ && $2 == "systemd-nspawn" { supervised = 1 }
+      /^NSpid:/ && NF == 3 && $3 == 1 { leader = $2 }
+      END { if (supervised) print leader }') || true
   [[ -n $LEADER ]]
 }
 

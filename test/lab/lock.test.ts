@@ -25,7 +25,7 @@ test("the second one is told who holds the hosts, by the preview and by the up",
   await on(
     lab,
     "etcd03",
-    `printf '#!/bin/sh\\nsleep 20\\nexec /usr/bin/curl "$@"\\n' >/usr/local/sbin/curl; chmod 755 /usr/local/sbin/curl`,
+    `touch /run/wait; printf '#!/bin/sh\\nwhile [ -e /run/wait ]; do sleep 0.2; done\\nexec /usr/bin/curl "$@"\\n' >/usr/local/sbin/curl; chmod 755 /usr/local/sbin/curl`,
   );
   const up = first.up();
   await eventually("the first up is at work", async () => {
@@ -38,8 +38,9 @@ test("the second one is told who holds the hosts, by the preview and by the up",
   expect(refused).toContain("another up is at work, nothing was changed:");
   expect(refused).toMatch(words);
   expect(printed(looked)).toMatch(words);
-  await on(lab, "etcd03", "rm /usr/local/sbin/curl");
+  await on(lab, "etcd03", "rm /run/wait");
   await succeed(up);
+  await on(lab, "etcd03", "rm /usr/local/sbin/curl");
   expect(await second.exportState()).not.toContain("remote:Command");
 });
 
