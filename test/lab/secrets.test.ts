@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
 import { Lab, type Result } from "../support/lab";
-import { freshLab, hosts, on, printed, Stack, succeed } from "./support/stack";
+import { freshLab, hosts, on, printed, Stack, subject, succeed } from "./support/stack";
 
 const lab = new Lab("test");
 const stack = new Stack(lab, "secrets");
@@ -145,7 +145,7 @@ test("the state holds none", async () => {
 });
 
 test("a preview of new certificates shows none", async () => {
-  stack.configure({ pki: { validityHours: 20_000 } });
+  stack.configure({ pki: { subject, validityHours: 20_000 } });
   const preview = await succeed(stack.preview({ args: ["--diff", "--json"] }));
   expect(preview.stdout).toContain("etcd01-files");
   expect(leaks(printed(preview))).toEqual([]);

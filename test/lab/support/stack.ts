@@ -32,6 +32,15 @@ const salted = z.object({ encryptionsalt: z.string() });
 
 export const hosts: readonly string[] = ["etcd01", "etcd02", "etcd03"];
 
+/** The article's. A CA keeps its subject for life. */
+export const subject = {
+  country: "ES",
+  locality: "Madrid",
+  organization: "PornoHardware S.L.U.",
+  organizationalUnit: "Tech department",
+  province: "Spain",
+};
+
 export class Stack {
   /** The stack's configuration, outside the checkout's own files. */
   readonly configFile: string;
@@ -166,15 +175,7 @@ function reachable(lab: Lab): Values {
       privateKeyFile: join(lab.directory, "ssh/id_ed25519"),
       knownHostsFile: join(lab.directory, "ssh/known_hosts"),
     },
-    pki: {
-      subject: {
-        country: "ES",
-        locality: "Madrid",
-        organization: "PornoHardware S.L.U.",
-        organizationalUnit: "Tech department",
-        province: "Spain",
-      },
-    },
+    pki: { subject },
     downloadUrl: "http://192.168.1.1:8080",
   };
 }
