@@ -3,15 +3,12 @@
  * sees an error, a lost write or a stale read, and members that the edit does not name are left alone.
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Bounds } from "../load/report";
 import { hostAddress, Lab } from "../support/lab";
-import { expectUnnoticed, Load } from "./support/load";
+import { unnoticed } from "./support/load";
 import { on, onAll, printed, refuse, resources, Stack, succeed } from "./support/stack";
 
 const lab = new Lab("test");
 const stack = new Stack(lab, "membership");
-// Below what an election costs; see unnoticed.test.ts.
-const writeGapMs = Number(process.env.WRITE_GAP_MS ?? 900);
 const PID = "systemctl show --property MainPID --value etcd.service";
 const LEFT =
   "find / -xdev \\( -name '*etcd*' -o -name kubernetes \\) -not -path '/proc/*' -not -path '/sys/*'; nft list tables";
@@ -46,23 +43,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await lab.down(true);
 });
-
-/** Does it under the load, and says what the clients had of it. */
-async function unnoticed(
-  what: string,
-  work: () => Promise<unknown>,
-  bounds: Bounds = {},
-): Promise<void> {
-  const { report } = await Load.during(lab, stack, async () => {
-    await work();
-  });
-  const { longestWriteGap: gap, leaderChanges, ok, seconds } = report;
-  console.log(
-    `${what}: ${ok} operations in ${seconds.toFixed(0)} s, longest write gap ${Math.round(gap.ms)} ms` +
-      ` (and ${Math.round(gap.pausedMs)} ms of the load's own), ${leaderChanges} leader changes`,
-  );
-  expectUnnoticed(report, { writeGapMs, ...bounds });
-}
 
 async function up(): Promise<string> {
   const start = Date.now();
@@ -99,7 +79,7 @@ async function lead(name: string): Promise<void> {
 test("one node becomes three in one edit, and the one that was there is not restarted", async () => {
   const before = await on(lab, "etcd01", PID);
   edit("etcd01", "etcd02", "etcd03");
-  await unnoticed("1 to 3", async () => {
+  await unnoticed("1 to 3", lab, stack, async () => {
     expect(printed(await succeed(stack.preview()))).toContain(
       "members: 1 voter, 1 healthy; etcd02 joins as a learner and is promoted; etcd03 joins as a learner and is promoted; then 3 voters, quorum 2, which survives 1 down",
     );
@@ -112,7 +92,7 @@ test("one node becomes three in one edit, and the one that was there is not rest
 test("three become four, five, and three again without the first one, which leads", async () => {
   const { clusterId } = await stack.outputs();
   await lead("etcd01");
-  await unnoticed("3 to 4 to 5 to 3", async () => {
+  await unnoticed("3 to 4 to 5 to 3", lab, stack, async () => {
     const before = await onAll(lab, PID, FIVE.slice(0, 3));
     for (const number of [4, 5]) {
       edit(...FIVE.slice(0, number));
@@ -140,7 +120,7 @@ test("three become four, five, and three again without the first one, which lead
 
 test("one comes back under its name while the leader leaves, in one edit", async () => {
   await lead("etcd03");
-  await unnoticed("one joins, the leader leaves", async () => {
+  await unnoticed("one joins, the leader leaves", lab, stack, async () => {
     edit("etcd01", "etcd04", "etcd05");
     const said = await up();
     expect(said).toMatch(/leadership handed over to etcd0[45]/);
@@ -153,6 +133,8 @@ test("one comes back under its name while the leader leaves, in one edit", async
 test("each host is rebuilt empty in its turn, the first one too", async () => {
   await unnoticed(
     "three hosts rebuilt",
+    lab,
+    stack,
     async () => {
       const [first = "", ...others] = ["etcd01", "etcd04", "etcd05"];
       for (const [rebuilt, leader] of [
@@ -189,7 +171,7 @@ test("an edit that would take the quorum away is refused in the preview", async 
 });
 
 test("a lost node goes without being dialled, another takes its place in the same edit", async () => {
-  await unnoticed("one lost, one joins", async () => {
+  await unnoticed("one lost, one joins", lab, stack, async () => {
     edit("etcd02", "etcd01", "etcd04", { ...node("etcd05"), lost: true });
     expect(await up()).toMatch(/etcd05, member [0-9a-f]+, was removed from the cluster/);
   });
@@ -218,7 +200,7 @@ describe("a node moves", () => {
   });
 
   test("after its host, which has no other address any more", async () => {
-    await unnoticed("one moves", async () => {
+    await unnoticed("one moves", lab, stack, async () => {
       await on(
         lab,
         "etcd04",
@@ -238,7 +220,7 @@ describe("a node moves", () => {
   test("back while its host has both, and leads", async () => {
     await lead("etcd04");
     const { members } = await stack.outputs();
-    await unnoticed("the leader moves", async () => {
+    await unnoticed("the leader moves", lab, stack, async () => {
       // The first address of an interface is the one that packets leave from.
       await on(
         lab,
