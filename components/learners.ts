@@ -1,7 +1,6 @@
 import type { NodeConfig } from "./config";
-import type { LiveMember } from "./membership";
+import { type LiveMember, peerUrl } from "./membership";
 import type { Look } from "./probe";
-import { bracketed } from "./unit";
 
 /**
  * What an interrupted run left of an addition. One that belongs to a configured node is used as it
@@ -54,8 +53,4 @@ function isStrange(member: LiveMember, nodes: readonly NodeConfig[]): boolean {
     ({ name, address, lost }) =>
       !lost && (member.peerUrls === peerUrl(address) || member.name === name),
   );
-}
-
-function peerUrl(address: string): string {
-  return `https://${bracketed(address)}:2380`;
 }

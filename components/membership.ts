@@ -281,7 +281,8 @@ function many(count: number, thing: string): string {
   return `${count} ${thing}${count === 1 ? "" : "s"}`;
 }
 
-function peerUrl(address: string): string {
+/** Of the member at this address; the ports are fixed in this program. */
+export function peerUrl(address: string): string {
   return `https://${bracketed(address)}:2380`;
 }
 

@@ -1,7 +1,6 @@
 import type { NodeConfig, RecoverConfig } from "./config";
-import { quorum } from "./membership";
+import { peerUrl, quorum } from "./membership";
 import type { Look } from "./probe";
-import { bracketed } from "./unit";
 
 export interface Recovery {
   /** Reasons to refuse. */
@@ -77,7 +76,7 @@ function lostForGood(
   clusters: ReadonlySet<string>,
 ): Recovery {
   const urls = new Set(seen.flatMap(({ look }) => look.known));
-  const members = nodes.filter(({ address }) => urls.has(`https://${bracketed(address)}:2380`));
+  const members = nodes.filter(({ address }) => urls.has(peerUrl(address)));
   const gone = members.filter(
     ({ name, lost }) => lost || seen.some((host) => host.name === name && host.look.empty),
   );
