@@ -82,9 +82,19 @@ narrow_firewall() {
   others=$(sed -n 's/^IPAddressAllow=//p' "$FIREWALL_DROP_IN" 2>/dev/null |
     grep -vxF -e localhost -f <(awk '{ print $NF }' <<<"$NODES"$'\n'"$CLIENT_NETWORKS")) || return 0
   if [ -n "$others" ]; then
+    see_off "$others"
     firewall ""
     host_receipt "$(sed -n '1s/^revision //p' "$STATE/receipts/host")"
   fi
+}
+
+# see_off ADDRESSES: a member that has left ends when it learns of it, from those that it still asks for votes. Shut out before
+# that, it would wait for a leader for good, and nothing on its host would tell that it is out.
+see_off() {
+  local address deadline=$((SECONDS + 10))
+  while read -r address; do
+    while answers "$(url "$address" 2379)" && [ "$SECONDS" -lt "$deadline" ]; do sleep 0.2; done
+  done <<<"$1"
 }
 
 remove_firewall() {

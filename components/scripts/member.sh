@@ -240,7 +240,7 @@ leave() {
     list=$([ -z "$endpoints" ] || retry 15 members "$endpoints") || true
   }
   if [ -z "$list" ]; then
-    fail "cannot leave: no quorum of the cluster answers, so nothing was removed. Start its members again; or, to give the cluster and its data up, make the file $STATE/abandon on this host and repeat"
+    fail "cannot leave: no quorum of the cluster answers, so nothing was removed. Start its members again; or, if they have taken this one out already or the cluster and its data are to be given up, make the file $STATE/abandon on this host; and repeat"
   fi
   read -r id _ peer _ < <(own_member "$list") || return 0
   if [ "$(wc -l <<<"$list")" -eq 1 ]; then
@@ -261,13 +261,14 @@ leave() {
   say "member $id left the cluster"
 }
 
-# was_removed: the others took this member out; etcd says so in its journal, with the ID it has, and ends. Nobody lets this host
-# in any more then, so there is nobody to ask.
+# was_removed: the others took this member out, and its etcd has said so in its journal before it ended: it applied the removal of
+# its own ID, or was turned away as one that is no member any more. Nobody lets this host in then, so there is nobody to ask.
 was_removed() {
-  local lines id
-  lines=$(journal 5000)
-  id=$(grep -o '"local-member-id":"[0-9a-f]*"' <<<"$lines" | tail -n 1 | cut -d '"' -f 4)
-  [ -n "$id" ] && grep -F '"msg":"removed member"' <<<"$lines" | grep -qF "\"removed-remote-peer-id\":\"$id\""
+  journal 5000 | awk '
+    match($0, /"local-member-id":"[0-9a-f]+"/) { own = substr($0, RSTART + 19, RLENGTH - 20) }
+    /"msg":"removed member"/ && match($0, /"removed-remote-peer-id":"[0-9a-f]+"/) { gone[substr($0, RSTART + 26, RLENGTH - 27)] }
+    /"msg":"server error".*permanently removed from the cluster/ { gone[own] }
+    END { exit !(own != "" && own in gone) }'
 }
 
 final_snapshot() {

@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { hostAddress, Lab } from "../support/lab";
 import { unnoticed } from "./support/load";
-import { on, onAll, printed, refuse, resources, Stack, succeed } from "./support/stack";
+import { eventually, on, onAll, printed, refuse, resources, Stack, succeed } from "./support/stack";
 
 const lab = new Lab("test");
 const stack = new Stack(lab, "membership");
@@ -128,6 +128,22 @@ test("one comes back under its name while the leader leaves, in one edit", async
   });
   await expectMembers("etcd01", "etcd04", "etcd05");
   expect(await on(lab, "etcd03", LEFT)).toBe("");
+});
+
+test("one that is frozen while it is taken out learns of it later, before its host is cleaned", async () => {
+  edit("etcd01", "etcd04", "etcd05", "etcd02");
+  await up();
+  await on(lab, "etcd02", "systemctl kill --signal STOP etcd.service");
+  edit("etcd01", "etcd04", "etcd05");
+  const running = stack.up();
+  const list = `cd /etc/kubernetes/pki/etcd; etcdctl --cacert ca.pem --cert client.pem --key client-key.pem member list`;
+  await eventually("etcd02 is taken out", async () => {
+    return !(await on(lab, "etcd04", list)).includes("etcd02");
+  });
+  await on(lab, "etcd02", "systemctl kill --signal CONT etcd.service");
+  await succeed(running);
+  await expectMembers("etcd01", "etcd04", "etcd05");
+  expect(await on(lab, "etcd02", LEFT)).toBe("");
 });
 
 test("each host is rebuilt empty in its turn, the first one too", async () => {

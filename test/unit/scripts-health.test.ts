@@ -45,6 +45,34 @@ describe.skipIf(reason !== undefined)(`step health${reason ? ` (${reason})` : ""
     expect(host.sh(`ls ${STATE}`)).not.toContain("changing");
   });
 
+  describe("the door behind a member that has left", () => {
+    const dropIn = "/etc/systemd/system/etcd.service.d/addresses.conf";
+    const open = `mkdir -p ${"$"}{FIREWALL_DROP_IN%/*}; printf 'IPAddressAllow=192.168.1.%s\n' 83 84 85 86 >$FIREWALL_DROP_IN;
+      mkdir -p $STATE/receipts; echo revision 1 >$STATE/receipts/host;
+      firewall() { echo "closed after $asked questions" >&2; }; host_receipt() { :; }; asked=0;
+      answers() { [ "$1" != https://192.168.1.86:2379 ] && exit 1; asked=$((asked + 1)); [ "$asked" -le "$patience" ]; };`;
+    const close = (call: string) => run(`${open} ${call}`, { FIREWALL: "yes" });
+
+    test("is closed when its etcd has ended", () => {
+      expect(close("patience=0; narrow_firewall").stderr).toBe("closed after 1 questions\n");
+      expect(close("patience=3; narrow_firewall").stderr).toBe("closed after 4 questions\n");
+    });
+
+    test("is not held open for one that does not end", () => {
+      const late = "sleep() { SECONDS=$((SECONDS + 4)); };";
+      expect(close(`${late} patience=99; narrow_firewall`).stderr).toBe(
+        "closed after 4 questions\n",
+      );
+    });
+
+    test("is not touched when nobody has left", () => {
+      expect(close(`patience=0; sed -i /86/d ${dropIn}; narrow_firewall`)).toMatchObject({
+        status: 0,
+        stderr: "",
+      });
+    });
+  });
+
   test("never takes out a member that has not arrived at its new address", () => {
     const nodes = VALUES.NODES.replace("192.168.1.85", "192.168.1.99");
     expect(apply({ NODES: nodes }).stderr).toContain("the members are not the configured ones");
@@ -210,6 +238,7 @@ describe.skipIf(reason !== undefined)(`step health${reason ? ` (${reason})` : ""
     host.sh(`mkdir -p ${STATE}/receipts; echo 'revision host before' >${STATE}/receipts/host`);
     run("firewall 192.168.1.86", values);
     expect(host.sh("nft list table inet etcd")).toContain("192.168.1.86");
+    cluster.is({ members: THREE, sick: ["192.168.1.86"] });
     expect(apply(values)).toMatchObject({ status: 0, stdout: VIEW });
     expect(host.sh("nft list table inet etcd")).not.toContain("192.168.1.86");
     expect(host.sh(`head -n 1 ${STATE}/receipts/host`)).toBe("revision host before");

@@ -91,6 +91,31 @@ describe.skipIf(reason !== undefined)(`step member, leaving${reason ? ` (${reaso
     expect(exists(data)).toBe(false);
   });
 
+  describe("of one that hears from nobody any more", () => {
+    const starts = (id: string) => `{"msg":"starting local member","local-member-id":"${id}"}`;
+    const sees = (id: string) =>
+      `{"msg":"removed member","local-member-id":"a1","removed-remote-peer-id":"${id}"}`;
+    const turnedAway = `{"msg":"server error","error":"the member has been permanently removed from the cluster"}`;
+
+    test.each([
+      ["saw its own removal", [starts("a1"), sees("a1")], 0],
+      ["was turned away by the others", [starts("a1"), turnedAway, starts("a1")], 0],
+      ["saw another one's removal", [starts("a1"), sees("a2")], 1],
+      ["was removed in a life before this one", [starts("a0"), turnedAway, starts("a1")], 1],
+      ["has said nothing", [], 1],
+    ])("and %s: exit code is right", (_, lines, status) => {
+      cluster.is({});
+      host.sh(`cat >/usr/local/sbin/journalctl <<'END'
+#!/bin/sh
+cat <<'LINES'
+${lines.join("\n")}
+LINES
+END`);
+      expect(remove().status).toBe(status);
+      expect(exists(data)).toBe(status === 1);
+    });
+  });
+
   test("of one that never was ready asks nobody", () => {
     host.sh(`rm ${STATE}/formed`);
     expect(remove()).toEqual({ status: 0, stdout: "", stderr: "" });
