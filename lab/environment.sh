@@ -5,7 +5,8 @@ export_environment() {
   export PATH=$PULUMI_BIN:$RELEASE/bin:$CHECKOUT/node_modules/.bin:$PATH
   export LAB_NAME LAB_DIRECTORY=$STATE
   export PULUMI_HOME=$STATE/pulumi-home
-  export PULUMI_BACKEND_URL=file://$STATE/backend
+  # Without the side files that its engine does not write by rename: one that a kill cuts off makes the state unreadable.
+  export PULUMI_BACKEND_URL="file://$STATE/backend?metadata=skip"
   export PULUMI_CONFIG_PASSPHRASE=${LAB_PASSPHRASE:-lab}
   export PULUMI_SKIP_UPDATE_CHECK=1
   export PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=1

@@ -86,7 +86,7 @@ describe("the operator namespace", () => {
     expect(result).toMatchObject({ code: 0 });
     expect(result.stdout).toMatch(/^v3\.\d+\.\d+\netcdctl version: 3\.\d+\.\d+\n/);
     expect(result.stdout).toContain(
-      `${lab.directory}/pulumi-home file://${lab.directory}/backend\n`,
+      `${lab.directory}/pulumi-home file://${lab.directory}/backend?metadata=skip\n`,
     );
   });
 });

@@ -29,7 +29,7 @@ export interface Moment {
   readonly delay: number;
 }
 
-/** An `up` that is killed; then the stack is made usable again as docs/troubleshooting.md says. */
+/** An `up` that is killed; then the stack's lock is freed, as docs/troubleshooting.md says. */
 export async function killedUp(stack: Stack, { word, events, delay }: Moment): Promise<void> {
   const namespace = ["unshare", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc"];
   const until = ["bash", "-c", UNTIL, "bash", word, String(events), delay.toFixed(2)];
@@ -39,7 +39,6 @@ export async function killedUp(stack: Stack, { word, events, delay }: Moment): P
     ...["--config-file", stack.configFile],
   ]);
   expect(killed.code, printed(killed)).toBe(99);
-  stack.mendCheckpoint();
   await succeed(stack.cancel());
 }
 

@@ -1,5 +1,5 @@
 /** One Pulumi stack of a test's lab, driven through the CLI as an operator would. */
-import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
 import { z } from "zod";
@@ -118,25 +118,6 @@ export class Stack {
   /** Frees the lock of a run that was killed. */
   cancel(): Promise<Result> {
     return this.pulumi(["cancel", "--yes"]);
-  }
-
-  /**
-   * What docs/troubleshooting.md says to do when the engine was killed while it wrote its
-   * checkpoint, which its file backend does in place: the copy beside it is put back.
-   */
-  mendCheckpoint(): void {
-    const file = join(this.lab.directory, "backend/.pulumi/stacks/etcd", `${this.name}.json`);
-    const whole = (path: string) => {
-      try {
-        JSON.parse(readFileSync(path, "utf8"));
-        return true;
-      } catch {
-        return false;
-      }
-    };
-    if (!whole(file) && whole(`${file}.bak`)) {
-      copyFileSync(`${file}.bak`, file);
-    }
   }
 
   /** All outputs, secrets in clear. */
