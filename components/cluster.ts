@@ -3,25 +3,17 @@ import * as pulumi from "@pulumi/pulumi";
 import { RandomId } from "@pulumi/random";
 import type { ClusterConfig, NodeConfig } from "./config";
 import { EtcdNode } from "./node";
-import { clientCertificate, trust } from "./pki";
+import { type Certificate, clientCertificate, type Trust, trust } from "./pki";
 import type { Rotation } from "./rotation";
 import type { Connection } from "./ssh";
 import { inTurn, type Verdict } from "./survey";
 import { bracketed } from "./unit";
 import { agree, type Member } from "./views";
 
-export interface EtcdClusterArgs {
-  readonly config: ClusterConfig;
-  /** What the look at the hosts found, by node name. */
-  readonly verdicts: ReadonlyMap<string, Verdict>;
-  /** Likewise, which CAs there are. */
-  readonly rotation: Rotation;
-}
-
-/** A TLS-only etcd cluster on the configured nodes. */
-export class EtcdCluster extends pulumi.ComponentResource {
+/** What the program tells its users of the cluster. */
+export interface EtcdClusterOutputs {
   /** Client URLs of all nodes. */
-  readonly endpoints: string[];
+  readonly endpoints: readonly string[];
   readonly members: pulumi.Output<Member[]>;
   /** Hexadecimal. */
   readonly clusterId: pulumi.Output<string>;
@@ -32,23 +24,52 @@ export class EtcdCluster extends pulumi.ComponentResource {
   readonly clientCertificate: pulumi.Output<string>;
   /** PEM, secret. */
   readonly clientKey: pulumi.Output<string>;
+}
 
-  constructor(name: string, args: EtcdClusterArgs, opts?: pulumi.ComponentResourceOptions) {
+/**
+ * A TLS-only etcd cluster on the configured nodes: first what makes it this one and no other, then,
+ * by `converge`, its nodes.
+ */
+export class EtcdCluster extends pulumi.ComponentResource {
+  /**
+   * One per cluster: members of two clusters never mistake each other for their own (etcd docs,
+   * «Clustering Guide»).
+   */
+  readonly token: pulumi.Output<string>;
+  readonly #config: ClusterConfig;
+  readonly #authorities: Trust;
+  readonly #client: Certificate;
+
+  /** @param rotation which CAs there are, as the look at the hosts found. */
+  constructor(
+    name: string,
+    config: ClusterConfig,
+    rotation: Rotation,
+    opts?: pulumi.ComponentResourceOptions,
+  ) {
     super("etcd:index:Cluster", name, {}, opts);
-    const { config } = args;
-    const authorities = trust(args.rotation, config.pki, { parent: this });
-    const client = clientCertificate(authorities.signer, config.pki, { parent: this });
-    // One token per cluster: members of two clusters never mistake each other for their own
-    // (etcd docs, «Clustering Guide»). The engine starts one plugin after the other, in the order
-    // they are asked for: those with more to do come first.
-    const token = new RandomId(
+    this.#config = config;
+    this.#authorities = trust(rotation, config.pki, { parent: this });
+    this.#client = clientCertificate(this.#authorities.signer, config.pki, { parent: this });
+    // The engine starts one plugin after the other, in the order they are asked for: those with
+    // more to do come first.
+    this.token = new RandomId(
       "token",
       { byteLength: 4, prefix: "etcd-cluster-" },
-      { parent: this, dependsOn: [authorities.signer] },
-    );
+      { parent: this, dependsOn: [this.#authorities.signer] },
+    ).hex;
+  }
 
+  /**
+   * The nodes, each step in its turn.
+   *
+   * @param verdicts what the look at the hosts found, by node name.
+   */
+  converge(verdicts: ReadonlyMap<string, Verdict>): EtcdClusterOutputs {
+    const config = this.#config;
+    const [authorities, client, token] = [this.#authorities, this.#client, this.token];
     const all = config.nodes.flatMap((node) => {
-      const verdict = args.verdicts.get(node.name);
+      const verdict = verdicts.get(node.name);
       const connection = node.lost ? nowhere(node) : config.connections.get(node.name);
       return verdict === undefined || connection === undefined
         ? []
@@ -57,7 +78,7 @@ export class EtcdCluster extends pulumi.ComponentResource {
               lost: node.lost,
               verdict,
               node: new EtcdNode(
-                { config, node, connection, authorities, client, token: token.hex, verdict },
+                { config, node, connection, authorities, client, token, verdict },
                 { parent: this },
               ),
             },
@@ -98,21 +119,21 @@ export class EtcdCluster extends pulumi.ComponentResource {
         agree(seen.map(({ node }, index) => [node.nodeName, outputs[index] ?? ""])),
       );
 
-    this.endpoints = config.nodes
-      .filter(({ lost }) => !lost)
-      .map(({ address }) => `https://${bracketed(address)}:2379`);
-    this.members = view.apply(({ members: list }) => [...list]);
-    this.clusterId = view.apply(({ clusterId }) => clusterId);
-    this.version = view.apply(({ version }) => version);
-    this.caCertificate = authorities.bundle;
-    this.clientCertificate = client.certificate;
-    this.clientKey = pulumi.secret(client.privateKey);
-    this.registerOutputs({
-      endpoints: this.endpoints,
-      members: this.members,
-      clusterId: this.clusterId,
-      version: this.version,
-    });
+    const outputs = {
+      endpoints: config.nodes
+        .filter(({ lost }) => !lost)
+        .map(({ address }) => `https://${bracketed(address)}:2379`),
+      members: view.apply(({ members: list }) => [...list]),
+      clusterId: view.apply(({ clusterId }) => clusterId),
+      version: view.apply(({ version }) => version),
+    };
+    this.registerOutputs(outputs);
+    return {
+      ...outputs,
+      caCertificate: authorities.bundle,
+      clientCertificate: client.certificate,
+      clientKey: pulumi.secret(client.privateKey),
+    };
   }
 }
 

@@ -15,22 +15,30 @@ const outputsSchema = z.object({
   }),
 });
 
+/** What the look at the hosts gives the resources. */
+export interface Found extends Pick<Survey, "verdicts" | "rotation"> {
+  /** By node name, the token of the cluster that its member was made for. */
+  readonly tokens: ReadonlyMap<string, string>;
+}
+
 /**
  * Looks at the hosts before any resource is registered and says what was found: warnings as log
  * lines, anything that forbids to go on as one error.
  *
  * @throws Refusal with all findings of all hosts; nothing was touched then.
  */
-export async function surveyHosts(
-  config: ClusterConfig,
-): Promise<Pick<Survey, "verdicts" | "rotation">> {
+export async function surveyHosts(config: ClusterConfig): Promise<Found> {
   for (const warning of config.warnings) {
     await pulumi.log.warn(warning);
   }
   const now = new Date();
   const names = config.nodes.map(({ name }) => name);
   if (!config.drift) {
-    return { verdicts: unseen(names, now), rotation: withoutRotation(config.pki.rotate ?? FIRST) };
+    return {
+      verdicts: unseen(names, now),
+      rotation: withoutRotation(config.pki.rotate ?? FIRST),
+      tokens: new Map(),
+    };
   }
   const targets = new Map(
     config.nodes.flatMap((node): [string, ProbeTarget][] => {
@@ -93,6 +101,11 @@ export async function surveyHosts(
   return {
     verdicts: new Map([...unseen(names, now), ...survey.verdicts]),
     rotation: survey.rotation,
+    tokens: new Map(
+      [...looks].flatMap(([name, look]): [string, string][] =>
+        look.seen && look.token !== undefined ? [[name, look.token]] : [],
+      ),
+    ),
   };
 }
 

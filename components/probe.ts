@@ -55,6 +55,8 @@ export type Look =
       readonly version?: string;
       /** The release that a start of etcd would run; on a host with a member. */
       readonly installed?: string;
+      /** Of the cluster that its member was made for. */
+      readonly token?: string;
       /** What the last run of its member's step was to bring about, as `memberDigest` has it. */
       readonly wanted?: string;
       /** The alarms of the cluster, as etcd prints them. */
@@ -247,7 +249,7 @@ export function read(
 
 const TOLD_ONCE = new Set([
   ...["version", "installed", "wanted", "alarm", "downgrade", "snapshot", "data", "identity"],
-  ...["recovered", "recovering", "offered", "revision", "held"],
+  ...["recovered", "recovering", "offered", "revision", "held", "token"],
 ]);
 
 function details(told: ReadonlyMap<string, string>) {
@@ -257,15 +259,17 @@ function details(told: ReadonlyMap<string, string>) {
   const [from, to, path] = snapshot?.split(" ") ?? [];
   const data = readIdentity(told.get("data"));
   const identity = readIdentity(told.get("identity"));
-  const [recovered, recovering, revision, held] = [
+  const [recovered, recovering, revision, held, token] = [
     "recovered",
     "recovering",
     "revision",
     "held",
+    "token",
   ].map((word) => told.get(word));
   const [taken, upTo] = told.get("offered")?.split(" ") ?? [];
   return {
     ...(held === undefined ? {} : { held }),
+    ...(token === undefined ? {} : { token }),
     ...(recovered === undefined ? {} : { recovered }),
     ...(recovering === undefined ? {} : { recovering }),
     ...(revision === undefined ? {} : { revision: Number(revision) }),

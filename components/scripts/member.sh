@@ -10,6 +10,8 @@ READY_SECONDS=90
 apply() {
   # For the program's next look: a run that was killed may have come further here than the program's state knows.
   put 0644 root:root "$STATE/wanted" <<<"$WANTED"
+  # For the look of another stack, which would cut this host off with certificates of its own CA.
+  put 0644 root:root "$STATE/token" <<<"$TOKEN"
   remove_overrides
   case $1 in recover*) recover "$1" ;; esac
   guard_data
@@ -221,7 +223,7 @@ remove() {
   systemctl reset-failed etcd.service 2>/dev/null || true
   # After leave this data belongs to no member any more; without FORMED it never did.
   rm -rf "$DATA"
-  rm -f "$FORMED" "$FIRST_START" "$STATE/running" "$PROCESS" "$STATE/abandon" "$STATE/wanted" "$VERSION_SNAPSHOT" "$MOVING" \
+  rm -f "$FORMED" "$FIRST_START" "$STATE/running" "$PROCESS" "$STATE/abandon" "$STATE/wanted" "$STATE/token" "$VERSION_SNAPSHOT" "$MOVING" \
     "$IDENTITY" "$KNOWN_MEMBERS" "$RECOVERED"
   unput "$TRUST_MARK"
   rm -rf "$GOOD"

@@ -2,7 +2,7 @@
 # The read-only look at a host that every preview and up begins with. Prints lines of «word rest»:
 #   clock MILLISECONDS | held WORDS | finding TEXT | formed | empty | data CLUSTER MEMBER [nobody's] | identity CLUSTER MEMBER | known PEER_URLS |
 #   recovered CLUSTER | recovering CLUSTER | offered SECONDS REVISION | revision N | unit TEXT |
-#   version X.Y.Z | leader | member NAME PEER_URLS LEARNER HEALTHY ID | node NAME ADDRESS (as the last run listed them) | wanted DIGEST | installed X.Y.Z | alarm TEXT | downgrade X.Y |
+#   version X.Y.Z | leader | member NAME PEER_URLS LEARNER HEALTHY ID | node NAME ADDRESS (as the last run listed them) | token TOKEN | wanted DIGEST | installed X.Y.Z | alarm TEXT | downgrade X.Y |
 #   snapshot FROM TO PATH | certificate FILE BASE64 | trust CA... | issuer CA | receipt STEP REVISION | drift STEP TEXT
 # Takes the host step's values, PKI, VERSION, RECOVER_SNAPSHOT (a path or nothing), and in an up HOLDER.
 
@@ -19,6 +19,7 @@ probe() {
     sed -n "s|^$RELEASES/v\([0-9.]*\)/etcd\$|installed \1|p" < <(readlink /usr/local/bin/etcd)
   fi
   identity
+  if [ -f "$STATE/token" ]; then printf 'token %s\n' "$(<"$STATE/token")"; fi
   if [ -f "$STATE/wanted" ]; then printf 'wanted %s\n' "$(<"$STATE/wanted")"; fi
   if [ -f "$STATE/version-snapshot" ] && snapshot=$(<"$STATE/version-snapshot") && [ -f "${snapshot##* }" ]; then
     echo "snapshot $snapshot"

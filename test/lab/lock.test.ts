@@ -1,8 +1,19 @@
 /** Two operators at once: the hosts say who is at work. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Lab } from "../support/lab";
+import { difference, hostStates } from "./support/host-state";
 import { killedUp } from "./support/interrupt";
-import { eventually, freshLab, on, onAll, printed, refuse, Stack, succeed } from "./support/stack";
+import {
+  eventually,
+  freshLab,
+  hosts,
+  on,
+  onAll,
+  printed,
+  refuse,
+  Stack,
+  succeed,
+} from "./support/stack";
 
 const lab = new Lab("test");
 const first = new Stack(lab, "first");
@@ -47,6 +58,26 @@ test("the second one is told who holds the hosts, by the preview and by the up",
 test("when it is done the hosts are free, and nothing differs because of it", async () => {
   await onAll(lab, "flock -n -s /run/etcd-on-pulumi.lock true");
   expect(printed(await succeed(first.previewNothing()))).not.toContain("is at work");
+});
+
+test("another stack, which has neither the CA nor the state of this cluster, is refused then too", async () => {
+  const before = await hostStates(lab, true);
+  for (const run of [() => second.preview(), () => second.up(), () => second.preview()]) {
+    const message = await refuse(run());
+    expect(message).toContain("the hosts are another stack's, nothing was changed on them:");
+    expect(message).toMatch(
+      /etcd02 has a member of the cluster with the token etcd-cluster-[0-9a-f]{8}; this stack's is /,
+    );
+  }
+  const after = await hostStates(lab, true);
+  for (const [index, host] of hosts.entries()) {
+    expect(difference(before[index] ?? [], after[index] ?? []), host).toEqual({
+      added: [],
+      gone: [],
+    });
+  }
+  expect(await second.exportState()).not.toContain("remote:Command");
+  await succeed(first.previewNothing());
 });
 
 test("a run that is killed gives the hosts free at once", async () => {

@@ -1,6 +1,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { EtcdCluster } from "../../components/cluster";
 import type { ClusterConfig } from "../../components/config";
+import { refuseOthers } from "../../components/ownership";
 import { FIRST, withoutRotation } from "../../components/rotation";
 import { unseen, type Verdict } from "../../components/survey";
 import { cluster } from "./fixtures";
@@ -49,9 +50,12 @@ export function graphOf(
   verdicts = settled(config),
   preview = false,
   rotation = withoutRotation(FIRST),
+  tokens: ReadonlyMap<string, string> = new Map(),
 ) {
-  return record((opts: pulumi.ComponentResourceOptions) => {
-    new EtcdCluster("etcd", { config, verdicts, rotation }, opts);
+  return record(async (opts: pulumi.ComponentResourceOptions) => {
+    const made = new EtcdCluster("etcd", config, rotation, opts);
+    await refuseOthers(made.token, tokens);
+    made.converge(verdicts);
   }, preview);
 }
 

@@ -72,7 +72,7 @@ function walk(value: unknown, secret: (content: unknown) => unknown): unknown {
  * @param build makes the resources; the options must reach the outermost one.
  */
 export async function record(
-  build: (opts: pulumi.ComponentResourceOptions) => void,
+  build: (opts: pulumi.ComponentResourceOptions) => void | Promise<void>,
   preview = false,
 ): Promise<Graph> {
   const resources: Registered[] = [];
@@ -115,7 +115,7 @@ export async function record(
     resources.push(registered);
     return undefined;
   };
-  build({ transformations: [transformation] });
+  await build({ transformations: [transformation] });
   await pulumi.runtime.disconnect();
   for (const registered of resources) {
     registered.inputs = received.get(`${registered.type} ${registered.name}`) ?? {};
