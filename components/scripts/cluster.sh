@@ -170,7 +170,7 @@ begin_restart() {
 
 # wait_until_ready SECONDS: Type=notify turns the unit active when the member has a quorum and serves clients.
 wait_until_ready() {
-  local begin=$SECONDS idle=$SECONDS restarts active
+  local begin=$SECONDS idle=$SECONDS restarts active spun=no
   restarts=$(unit_property NRestarts)
   until active=$(unit_property ActiveState) && [ "$active" = active ]; do
     if [ "$SECONDS" -ge "$((begin + $1))" ]; then
@@ -185,6 +185,15 @@ wait_until_ready() {
     if [ "$(unit_property NRestarts)" -gt "$((restarts + 1))" ]; then
       fail "etcd does not start; its last lines:"$'\n'"$(journal)"
     fi
+    if [ "$spun" = no ] && [ "$SECONDS" -ge "$((begin + 20))" ] && spins; then
+      spun=yes
+      say "restarting etcd, which does not get past the leader's snapshot"
+      begin_restart
+    fi
     sleep 0.1
   done
 }
+
+# spins: etcd that was given the leader's snapshot may never get past it, and asks in vain to be published as often as it can (seen
+# with 3.6.16 on a busy machine). The snapshot is on its disk by then: started again, it reads it from there.
+spins() { [ "$(journal 10 | grep -c '"failed to publish local member.*too many requests')" -eq 10 ]; }

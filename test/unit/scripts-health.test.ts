@@ -45,6 +45,34 @@ describe.skipIf(reason !== undefined)(`step health${reason ? ` (${reason})` : ""
     expect(host.sh(`ls ${STATE}`)).not.toContain("changing");
   });
 
+  describe("an etcd that asks in vain to be published, again and again", () => {
+    const line = `{"msg":"failed to publish local member to cluster through raft","error":"etcdserver: too many requests"}`;
+    const wait = (lines: number) => {
+      host.sh(`cd /var/paper; echo activating >property-ActiveState; : >systemctl
+        echo 'echo active >/var/paper/property-ActiveState' >on-start
+        cat >/usr/local/sbin/journalctl <<'END'
+#!/bin/sh
+cat <<'LINES'
+${Array(lines).fill(line).join("\n")}
+LINES
+END`);
+      return run("sleep() { SECONDS=$((SECONDS + 9)); }; wait_until_ready 90");
+    };
+
+    test("is started again once", () => {
+      expect(wait(10)).toEqual({
+        status: 0,
+        stdout: "",
+        stderr: "etcd01: restarting etcd, which does not get past the leader's snapshot\n",
+      });
+    });
+
+    test("is not when it says other things too", () => {
+      expect(wait(9).stderr).toContain("etcd01: etcd is not ready after 90 s (unit activating)");
+      expect(host.sh("cat /var/paper/systemctl")).not.toContain("restart");
+    });
+  });
+
   describe("the door behind a member that has left", () => {
     const dropIn = "/etc/systemd/system/etcd.service.d/addresses.conf";
     const open = `mkdir -p ${"$"}{FIREWALL_DROP_IN%/*}; printf 'IPAddressAllow=192.168.1.%s\n' 83 84 85 86 >$FIREWALL_DROP_IN;
