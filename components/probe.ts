@@ -247,31 +247,30 @@ export function read(
   };
 }
 
-const TOLD_ONCE = new Set([
-  ...["version", "installed", "wanted", "alarm", "downgrade", "snapshot", "data", "identity"],
-  ...["recovered", "recovering", "offered", "revision", "held", "token"],
+/** Words whose rest a look has as it was told. */
+const AS_TOLD = [
+  ...(["version", "installed", "wanted", "token", "alarm", "downgrade"] as const),
+  ...(["recovered", "recovering", "held"] as const),
+];
+const TOLD_ONCE = new Set<string>([
+  ...AS_TOLD,
+  ...["snapshot", "data", "identity", "offered", "revision"],
 ]);
 
 function details(told: ReadonlyMap<string, string>) {
-  const [version, installed, wanted, alarm, downgrade, snapshot] = [...TOLD_ONCE].map((word) =>
-    told.get(word),
+  const asTold: Partial<Record<(typeof AS_TOLD)[number], string>> = Object.fromEntries(
+    AS_TOLD.flatMap((word) => {
+      const rest = told.get(word);
+      return rest === undefined ? [] : [[word, rest]];
+    }),
   );
-  const [from, to, path] = snapshot?.split(" ") ?? [];
+  const [from, to, path] = told.get("snapshot")?.split(" ") ?? [];
   const data = readIdentity(told.get("data"));
   const identity = readIdentity(told.get("identity"));
-  const [recovered, recovering, revision, held, token] = [
-    "recovered",
-    "recovering",
-    "revision",
-    "held",
-    "token",
-  ].map((word) => told.get(word));
+  const revision = told.get("revision");
   const [taken, upTo] = told.get("offered")?.split(" ") ?? [];
   return {
-    ...(held === undefined ? {} : { held }),
-    ...(token === undefined ? {} : { token }),
-    ...(recovered === undefined ? {} : { recovered }),
-    ...(recovering === undefined ? {} : { recovering }),
+    ...asTold,
     ...(revision === undefined ? {} : { revision: Number(revision) }),
     ...(taken === undefined
       ? {}
@@ -283,11 +282,6 @@ function details(told: ReadonlyMap<string, string>) {
         }),
     ...(data === undefined ? {} : { data }),
     ...(identity === undefined ? {} : { identity }),
-    ...(version === undefined ? {} : { version }),
-    ...(installed === undefined ? {} : { installed }),
-    ...(wanted === undefined ? {} : { wanted }),
-    ...(alarm === undefined ? {} : { alarm }),
-    ...(downgrade === undefined ? {} : { downgrade }),
     ...(from === undefined || to === undefined || path === undefined
       ? {}
       : { snapshot: { from, to, path } }),
