@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Lab } from "../support/lab";
+import { ETCDCTL } from "./support/plan-lab";
 import { freshLab, on, onAll, printed, refuse, Stack, succeed } from "./support/stack";
 
 const lab = new Lab("test");
@@ -96,15 +97,12 @@ test("data of a member that was removed meanwhile is put aside, the host joins a
   expect(await on(lab, "etcd02", "ls -d /var/lib/etcd.removed-*/member/wal")).toContain(id);
 });
 
-const PKI = "/etc/kubernetes/pki/etcd";
-const etcdctl = `etcdctl --cacert ${PKI}/ca.pem --cert ${PKI}/client.pem --key ${PKI}/client-key.pem`;
-
 test("a learner that nobody will ever start is named and taken out", async () => {
   const list = await members();
   const added = await on(
     lab,
     "etcd01",
-    `sleep 6; ${etcdctl} member add etcd09 --learner --peer-urls https://192.168.1.91:2380`,
+    `sleep 6; ${ETCDCTL} member add etcd09 --learner --peer-urls https://192.168.1.91:2380`,
   );
   const id = /Member +([0-9a-f]+) added/.exec(added)?.[1];
   const words = `learner ${id} at https://192.168.1.91:2380 belongs to no configured node: to be repaired`;
@@ -121,8 +119,8 @@ test("a host's own learner, whose run was killed before its promotion, is promot
   const added = await on(
     lab,
     "etcd01",
-    `${etcdctl} member remove ${id} >/dev/null; sleep 6
-    ${etcdctl} member add etcd03 --learner --peer-urls https://192.168.1.85:2380`,
+    `${ETCDCTL} member remove ${id} >/dev/null; sleep 6
+    ${ETCDCTL} member add etcd03 --learner --peer-urls https://192.168.1.85:2380`,
   );
   const learner = /Member +([0-9a-f]+) added/.exec(added)?.[1];
   const peers = ["01=https://192.168.1.83", "02=https://192.168.1.84", "03=https://192.168.1.85"];

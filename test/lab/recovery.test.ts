@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Lab } from "../support/lab";
 import { difference, hostStates } from "./support/host-state";
+import { ETCDCTL } from "./support/plan-lab";
 import { freshLab, hosts, on, onAll, printed, refuse, Stack, succeed } from "./support/stack";
 
 const lab = new Lab("test");
@@ -121,11 +122,10 @@ test("all hosts are wiped: one up with a snapshot on one of them", async () => {
   await succeed(stack.etcdctl(["put", "second", "2"]));
   const before = await stack.etcdctl(["get", "second", "-w", "json"]);
   const revision = Number(/"revision":(\d+)/.exec(before.stdout)?.[1]);
-  const pki = "/etc/kubernetes/pki/etcd";
   const file = await on(
     lab,
     "etcd01",
-    `etcdctl --cacert ${pki}/ca.pem --cert ${pki}/client.pem --key ${pki}/client-key.pem snapshot save /root/s.db >/dev/null && base64 -w 0 /root/s.db`,
+    `${ETCDCTL} snapshot save /root/s.db >/dev/null && base64 -w 0 /root/s.db`,
   );
   for (const host of hosts) {
     await lab.wipe(host);

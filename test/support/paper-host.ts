@@ -19,6 +19,8 @@ export interface PaperHost {
   ): Outcome;
   /** Runs bash on the host and gives its standard output, without the last newline. */
   sh(script: string): string;
+  /** What etcd has in the journal, a line each. */
+  journal(lines: readonly string[]): void;
   /** Makes it as new. */
   reset(): void;
   close(): void;
@@ -65,6 +67,7 @@ export function hostForEach(): PaperHost {
   return {
     run: (...args) => made().run(...args),
     sh: (script) => made().sh(script),
+    journal: (lines) => made().journal(lines),
     reset: () => made().reset(),
     close: () => made().close(),
   };
@@ -101,6 +104,10 @@ export async function paperHost(): Promise<PaperHost> {
     run: (script, call, values = {}) =>
       inside(["bash", "-s", "--", ...call], assemble(script, { NODE: "etcd01", ...values })),
     sh: (script) => must(script, inside(["bash", "-c", `set -euo pipefail; ${script}`])),
+    journal: (lines) => {
+      const text = lines.map((line) => `${line}\n`).join("");
+      must("journal", inside(["tee", "/var/paper/journal"], text));
+    },
     reset,
     close: () => {
       keeper.stdin?.end();

@@ -49,13 +49,8 @@ describe.skipIf(reason !== undefined)(`step health${reason ? ` (${reason})` : ""
     const line = `{"msg":"failed to publish local member to cluster through raft","error":"etcdserver: too many requests"}`;
     const wait = (lines: number) => {
       host.sh(`cd /var/paper; echo activating >property-ActiveState; : >systemctl
-        echo 'echo active >/var/paper/property-ActiveState' >on-start
-        cat >/usr/local/sbin/journalctl <<'END'
-#!/bin/sh
-cat <<'LINES'
-${Array(lines).fill(line).join("\n")}
-LINES
-END`);
+        echo 'echo active >/var/paper/property-ActiveState' >on-start`);
+      host.journal(Array<string>(lines).fill(line));
       return run("sleep() { SECONDS=$((SECONDS + 9)); }; wait_until_ready 90");
     };
 

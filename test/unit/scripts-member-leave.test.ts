@@ -105,12 +105,7 @@ describe.skipIf(reason !== undefined)(`step member, leaving${reason ? ` (${reaso
       ["has said nothing", [], 1],
     ])("and %s: exit code is right", (_, lines, status) => {
       cluster.is({});
-      host.sh(`cat >/usr/local/sbin/journalctl <<'END'
-#!/bin/sh
-cat <<'LINES'
-${lines.join("\n")}
-LINES
-END`);
+      host.journal(lines);
       expect(remove().status).toBe(status);
       expect(exists(data)).toBe(status === 1);
     });

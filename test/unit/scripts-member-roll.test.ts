@@ -241,12 +241,7 @@ describe.skipIf(reason !== undefined)(`step member, running${reason ? ` (${reaso
         "created by go.etcd.io/etcd/pkg/v3/schedule.NewFIFOScheduler in goroutine 192",
         "etcd.service: Failed with result 'exit-code'.",
       ];
-      host.sh(`cat >/usr/local/sbin/journalctl <<'END'
-#!/bin/sh
-cat <<'LINES'
-${journal.join("\n")}
-LINES
-END`);
+      host.journal(journal);
       const words = apply(broken).stderr.split("its words:\n")[1];
       expect(words).toBe([journal[1], journal[2], journal[8], ""].join("\n"));
     });

@@ -26,7 +26,8 @@ echo disabled >/var/paper/enabled
 install -m 0755 "$stubs/systemctl.sh" /usr/local/sbin/systemctl
 install -m 0755 "$stubs/etcdctl.sh" /var/paper/etcdctl-stub
 install -m 0755 "$stubs/curl.sh" /var/paper/curl-stub
-printf '#!/bin/sh\necho last words of etcd\n' >/usr/local/sbin/journalctl
+echo last words of etcd >/var/paper/journal
+printf '#!/bin/sh\ncat /var/paper/journal\n' >/usr/local/sbin/journalctl
 chmod 0755 /usr/local/sbin/journalctl
 rm -f /etc/os-release
 printf 'ID=debian\n' >/etc/os-release
