@@ -75,14 +75,16 @@ sick_others() {
 
 # hand_over ID: if member ID leads, another voter takes over first, so that the cluster has one short election at most.
 hand_over() {
-  local id name
+  local id name words=
   if [ "$(status_field "$LOCAL" Leader)" != "$1" ]; then return; fi
   while read -r id name; do
-    if etcdctl_as_client --endpoints "$LOCAL" move-leader "$id" >/dev/null 2>&1; then
+    if words=$(etcdctl_as_client --endpoints "$LOCAL" move-leader "$id" 2>&1); then
       say "leadership handed over to $name"
       return
     fi
   done < <(successors "$1")
+  # etcd tries once more by itself when it stops.
+  if [ -n "$words" ]; then say "nobody took over the leadership: $words"; fi
 }
 
 # successors ID: started voters other than ID, in the order in which the nodes are worked on: a roll has reached the first ones.

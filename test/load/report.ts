@@ -3,6 +3,7 @@
 import { type Absence, absences, mostAtOnce } from "./absences";
 import { violations } from "./check";
 import { answered, type EntryOf, entries, type History, type Operation, wrote } from "./history";
+import { seenBetween } from "./witness";
 
 /** The longest time in which the load waited and nothing was acknowledged. */
 export interface Gap {
@@ -12,6 +13,8 @@ export interface Gap {
   readonly pausedMs: number;
   /** When it began, by the wall clock. */
   readonly at: string;
+  /** What the load saw meanwhile, as texts. */
+  readonly seen: readonly string[];
 }
 
 export interface Report {
@@ -65,8 +68,11 @@ export function judge(history: History): Report {
   const seconds = (end.to - end.from) / 1000;
   const inTime = acknowledged(done).filter((at) => at >= end.from && at <= end.to);
   const away = absences(history);
-  const gap = (operations: readonly Operation[]) =>
-    longestGap(acknowledged(operations), end, pauses, begin.epoch);
+  const gap = (operations: readonly Operation[]): Gap => {
+    const { start, ms, pausedMs } = longestGap(acknowledged(operations), end, pauses);
+    const at = new Date(begin.epoch + start).toISOString();
+    return { ms, pausedMs, at, seen: seenBetween(history, start, start + ms + pausedMs) };
+  };
   return {
     seconds,
     operations: all.length,
@@ -96,11 +102,12 @@ export function judge(history: History): Report {
 export function complaints(report: Report, bounds: Bounds = {}): string[] {
   const { writeGapMs = 250, leaderChanges = 1, perSecond = 50 } = bounds;
   const found = [...report.finalErrors, ...report.violations];
-  const { ms, at, pausedMs } = report.longestWriteGap;
+  const { ms, at, pausedMs, seen } = report.longestWriteGap;
   if (ms > writeGapMs) {
     found.push(
       `no write was acknowledged for ${Math.round(ms)} ms from ${at} on, at most ${writeGapMs}` +
-        ` allowed; not counted are ${Math.round(pausedMs)} ms in which the load itself did not run`,
+        ` allowed; not counted are ${Math.round(pausedMs)} ms in which the load itself did not run;` +
+        ` meanwhile: ${seen.join("; ")}`,
     );
   }
   if (report.leaderChanges > leaderChanges) {
@@ -156,8 +163,7 @@ function longestGap(
   times: readonly number[],
   { from, to }: EntryOf<"end">,
   pauses: readonly EntryOf<"pause">[],
-  epoch: number,
-): Gap {
+): { start: number; ms: number; pausedMs: number } {
   let longest = { ms: 0, pausedMs: 0, start: from };
   let start = from;
   for (const end of [...times.filter((time) => time > from && time < to), to]) {
@@ -168,8 +174,7 @@ function longestGap(
     }
     start = end;
   }
-  const { ms, pausedMs } = longest;
-  return { ms, pausedMs, at: new Date(epoch + longest.start).toISOString() };
+  return longest;
 }
 
 function overlap(pauses: readonly EntryOf<"pause">[], from: number, to: number): number {

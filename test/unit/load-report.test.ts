@@ -166,3 +166,18 @@ test("a history that was cut short is none", () => {
   const script = cleanScript();
   expect(() => judge(script.entries)).toThrow("the history is not whole");
 });
+
+test("a gap tells what was seen in it: calls, terms, members that did not serve", () => {
+  const script = cleanScript();
+  script.now += 50;
+  script.sample(B, false);
+  script.now += 50;
+  script.sample(C, true, 3);
+  script.now += 200;
+  script.retriedPut("load/k0", "late", true);
+  const [complaint] = complaints(judge(script.end()));
+  expect(complaint).toContain("no write was acknowledged for 3");
+  expect(complaint).toContain(`; 1 calls to ${A}: unknown, up to 5 ms; `);
+  expect(complaint).toContain(`${B} did not serve: no reason; after `);
+  expect(complaint).toContain(`${C} was in term 3`);
+});

@@ -70,6 +70,17 @@ describe.skipIf(reason !== undefined)(`step member, running${reason ? ` (${reaso
       expect(cluster.changes()).toEqual([`${LOCAL}: move-leader a3`]);
     });
 
+    test("says so when nobody takes the leadership over", () => {
+      cluster.is({ members: THREE, leader: "a1" });
+      host.sh("echo move-leader >/var/paper/refuses");
+      const { status, stderr } = apply({ UNIT_TEXT: "[Service] new" });
+      expect({ status, stderr }).toEqual({
+        status: 0,
+        stderr:
+          "etcd01: nobody took over the leadership: Error: etcdserver: refused move-leader\netcd01: restarting etcd: unit changed\n",
+      });
+    });
+
     test("is refused while another member is sick, by name, and nothing was touched", () => {
       cluster.is({ members: THREE, leader: "a1", sick: ["192.168.1.85"] });
       const before = installed();

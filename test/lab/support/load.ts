@@ -12,7 +12,13 @@ import type { Outputs, Stack } from "./stack";
 export interface LoadOptions {
   /** @default 1 */
   readonly seed?: number;
-  /** @default 12 */
+  /**
+   * Clients. So many that some are free to write whatever the others wait for: a change of the leader
+   * loses writes that were on their way to it, and whoever sent one waits for as long as he has patience,
+   * which is not the cluster's doing.
+   *
+   * @default 48
+   */
   readonly workers?: number;
   /** Steps per second, some of which are two operations. @default 150 */
   readonly rate?: number;
@@ -63,7 +69,7 @@ export class Load {
       child.on("close", (code) => resolve(code ?? 137));
     });
     const { endpoints } = outputs;
-    const wanted = { seed: 1, workers: 12, rate: 150, ...options };
+    const wanted = { seed: 1, workers: 48, rate: 150, ...options };
     send(child, { ...credentials(outputs), endpoints, history, ...wanted });
     const load = new Load(child, history, ended, () => text);
     const early = ended.then((code) => `ended with exit code ${code} before it ran`);
