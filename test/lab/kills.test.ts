@@ -1,25 +1,25 @@
 /**
- * Changes of a running cluster, each killed at random points: the next `up` finishes them. KILLS points for each operation (2)
+ * Changes of a running cluster, each killed at random points: the next `up` finishes them. KILLS points for each operation (1)
  * drawn from SEED (1); `npm run campaign -- kills` takes more, and a new seed each time.
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Lab } from "../support/lab";
 import { generator } from "../support/random";
 import { expectOneCluster, killedUp } from "./support/interrupt";
-import { NEWER, OLDER, OPERATIONS } from "./support/operations";
+import { NEWER, NEWEST, OLDER, OLDEST, OPERATIONS } from "./support/operations";
 import { freshLab, onAll, printed, Stack, succeed } from "./support/stack";
 
 const lab = new Lab("test");
 const stack = new Stack(lab, "kills");
 const seed = Number(process.env.SEED ?? 1);
-const points = Number(process.env.KILLS ?? 2);
+const points = Number(process.env.KILLS ?? 1);
 const random = generator(seed);
 let clusterId: string;
 
 beforeAll(async () => {
   await freshLab(lab);
-  await lab.release(NEWER);
-  await stack.create({ version: OLDER });
+  await lab.release(OLDEST, NEWER, NEWEST);
+  await stack.create({ version: OLDEST });
   await succeed(stack.up());
   ({ clusterId } = await stack.outputs());
   await succeed(stack.etcdctl(["put", "clavePrueba", "Esto es una prueba"]));
@@ -41,7 +41,8 @@ async function expectWhole(version: string): Promise<void> {
   );
 }
 
-describe.each(OPERATIONS)(`$name (seed ${seed})`, ({ before, after, progress, part }) => {
+describe.each(OPERATIONS)(`$name (seed ${seed})`, (operation) => {
+  const { before, beforeOptions, after, progress, part } = operation;
   const moments = Array.from({ length: points }, (_, index) => ({
     events: Math.floor(((index + random()) / points) * (progress.events + 1)),
     delay: random() * part,
@@ -51,7 +52,7 @@ describe.each(OPERATIONS)(`$name (seed ${seed})`, ({ before, after, progress, pa
     "killed after $events resources and $delay s is finished by the next up",
     async ({ events, delay }) => {
       stack.configure(before);
-      await succeed(stack.up());
+      await succeed(stack.up(beforeOptions));
       stack.configure(after);
       // Without anything to wait for the program itself has to start first.
       await killedUp(stack, { ...progress, events, delay: events === 0 ? 4 + 2 * delay : delay });

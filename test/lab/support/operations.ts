@@ -1,11 +1,13 @@
 /** Changes of a running cluster that a test can make, kill and make again. */
 import type { Moment } from "./interrupt";
-import type { Values } from "./stack";
+import type { RunOptions, Values } from "./stack";
 
 export interface Operation {
   readonly name: string;
   /** The configuration that it starts from. */
   readonly before: Values;
+  /** Of the up that makes the cluster start from there. */
+  readonly beforeOptions?: RunOptions;
   readonly after: Values;
   /** Which of the engine's words counts its progress, and how many of them come before its last part. */
   readonly progress: Pick<Moment, "word" | "events">;
@@ -13,12 +15,28 @@ export interface Operation {
   readonly part: number;
 }
 
-/** The newest releases of two series; the lab has both. */
+/** Releases of three series, and another patch of the last; the lab has one, tests ask for the others. */
+export const OLDEST = "3.5.35";
 export const OLDER = "3.6.16";
 export const NEWER = "3.7.2";
+export const NEWEST = "3.7.3";
 
-/** In an order in which each starts from where the one before it ends. */
+/** The tls stand-in's clock: so many hours back, so that what is made by it ends that much earlier. */
+export function hoursBack(hours: number): RunOptions {
+  return { env: { LAB_NOW: new Date(Date.now() - hours * 3_600_000).toISOString() } };
+}
+
+/** Three times the binaries, two members of three. */
+const ROLL = { progress: { word: "updated", events: 5 }, part: 1.5 } as const;
+
+/** In an order in which each starts from where the one before ends. */
 export const OPERATIONS: readonly Operation[] = [
+  {
+    name: "an upgrade from 3.5",
+    before: { version: OLDEST },
+    after: { version: OLDER },
+    ...ROLL,
+  },
   {
     name: "a settings roll",
     before: { version: OLDER },
@@ -27,18 +45,32 @@ export const OPERATIONS: readonly Operation[] = [
     part: 1.5,
   },
   {
-    name: "an upgrade",
+    name: "an upgrade from 3.6",
     before: { version: OLDER },
     after: { version: NEWER },
-    // Three times the binaries, two members of three.
-    progress: { word: "updated", events: 5 },
-    part: 1.5,
+    ...ROLL,
+  },
+  {
+    name: "a patch roll",
+    before: { version: NEWER },
+    after: { version: NEWEST },
+    ...ROLL,
   },
   {
     name: "a downgrade",
-    before: { version: NEWER },
+    before: { version: NEWEST },
     after: { version: OLDER },
-    progress: { word: "updated", events: 5 },
+    ...ROLL,
     part: 2.5,
+  },
+  {
+    name: "a leaf renewal",
+    // Another validity has them made anew, by a clock that leaves them 200 hours.
+    before: { version: OLDER, pki: { validityHours: 1000, renewalHours: 100 } },
+    beforeOptions: hoursBack(800),
+    after: { version: OLDER, pki: { validityHours: 1001, renewalHours: 300 } },
+    // Seven certificates, the files of two hosts.
+    progress: { word: "created|updated|replaced", events: 9 },
+    part: 0.3,
   },
 ];
