@@ -4,7 +4,8 @@
 
 FIREWALL_RULES=/etc/etcd-firewall.nft
 
-# 2380 for members only, 2379 for members and the configured client networks; everything else is none of our business.
+# 2380 for members only, 2379 for members and the configured client networks; everything else is none of our business. Others are
+# refused, not kept waiting: a host that is to join sees in its preflight that its packets arrive.
 # firewall [ADDRESSES]: ADDRESSES, one a line, are let in like members.
 firewall() {
   local members members4 members6 clients4 clients6
@@ -23,7 +24,7 @@ firewall() {
     [ -z "$members6" ] || echo "    tcp dport { 2379, 2380 } ip6 saddr { $members6 } accept"
     [ -z "$clients4" ] || echo "    tcp dport 2379 ip saddr { $clients4 } accept"
     [ -z "$clients6" ] || echo "    tcp dport 2379 ip6 saddr { $clients6 } accept"
-    echo '    tcp dport { 2379, 2380 } drop'
+    echo '    tcp dport { 2379, 2380 } reject with tcp reset'
     echo '  }'
     echo '}'
   } | put 0644 root:root "$FIREWALL_RULES"

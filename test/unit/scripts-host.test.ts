@@ -54,7 +54,7 @@ describe.skipIf(reason !== undefined)(`step host${reason ? ` (skipped: ${reason}
     expect(rules).toContain("tcp dport { 2379, 2380 } ip6 saddr ::1 accept");
     expect(rules).toContain("tcp dport 2379 ip saddr 10.0.0.0/8 accept");
     expect(rules).toContain("tcp dport 2379 ip6 saddr 2001:db8::/32 accept");
-    expect(rules).toMatch(/tcp dport \{ 2379, 2380 \} drop \} \}$/);
+    expect(rules).toMatch(/tcp dport \{ 2379, 2380 \} reject with tcp reset \} \}$/);
   });
 
   test.each([
