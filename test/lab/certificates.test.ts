@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Lab } from "../support/lab";
 import { generator } from "../support/random";
+import { credentials, PKI } from "./support/etcdctl";
 import { killedUp, type Moment } from "./support/interrupt";
 import { unnoticed } from "./support/load";
 import { hoursBack } from "./support/operations";
@@ -9,13 +10,11 @@ import { eventually, freshLab, on, onAll, printed, refuse, Stack, succeed } from
 
 const lab = new Lab("test");
 const stack = new Stack(lab, "certificates");
-const PKI = "/etc/kubernetes/pki/etcd";
 
 /** Certificates of so many hours that are made by this clock end in so many seconds. */
 const endingIn = (seconds: number, hours: number) => hoursBack(hours - seconds / 3600);
 
-const etcdctl = (pki: string) =>
-  `etcdctl --cacert ${pki}/ca.pem --cert ${pki}/client.pem --key ${pki}/client-key.pem`;
+const etcdctl = (pki: string) => `etcdctl ${credentials(pki)}`;
 const healthy = () => on(lab, "etcd01", `${etcdctl(PKI)} endpoint health --cluster`);
 const processes = () => onAll(lab, "systemctl show --property MainPID --value etcd.service");
 const leaves = (what: string) =>

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { hostAddress, Lab, type Result } from "../support/lab";
+import { PKI } from "./support/etcdctl";
 import {
   freshLab,
   hosts,
@@ -16,7 +17,6 @@ import {
   succeed,
 } from "./support/stack";
 
-const PKI = "/etc/kubernetes/pki/etcd";
 const lab = new Lab("test");
 const stack = new Stack(lab, "create");
 let made: Result;

@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Lab } from "../support/lab";
-import { ETCDCTL } from "./support/plan-lab";
+import { ETCDCTL } from "./support/etcdctl";
 import { freshLab, on, onAll, printed, refuse, Stack, succeed } from "./support/stack";
 
 const lab = new Lab("test");

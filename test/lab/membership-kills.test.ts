@@ -7,8 +7,9 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { hostAddress, Lab } from "../support/lab";
 import { pick } from "../support/plan-generator";
 import { generator } from "../support/random";
+import { ask } from "./support/etcdctl";
 import { expectOneCluster, killedUp, type Moment } from "./support/interrupt";
-import { ask, clusterIds } from "./support/plan-lab";
+import { clusterIds } from "./support/plan-lab";
 import { freshLab, Stack, succeed } from "./support/stack";
 
 const lab = new Lab("test");

@@ -4,8 +4,8 @@
  */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { hostAddress, Lab } from "../support/lab";
+import { ETCDCTL } from "./support/etcdctl";
 import { unnoticed } from "./support/load";
-import { ETCDCTL } from "./support/plan-lab";
 import { freshLab, hosts, on, Stack, succeed } from "./support/stack";
 
 const lab = new Lab("test");

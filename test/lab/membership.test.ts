@@ -4,8 +4,8 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { hostAddress, Lab } from "../support/lab";
+import { ask } from "./support/etcdctl";
 import { unnoticed } from "./support/load";
-import { ask } from "./support/plan-lab";
 import { eventually, on, onAll, printed, refuse, resources, Stack, succeed } from "./support/stack";
 
 const lab = new Lab("test");

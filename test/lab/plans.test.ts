@@ -16,7 +16,8 @@ import {
   type World,
 } from "../support/plan-model";
 import { generator } from "../support/random";
-import { ask, relieve, Sampler, see, strike } from "./support/plan-lab";
+import { ask } from "./support/etcdctl";
+import { relieve, Sampler, see, strike } from "./support/plan-lab";
 import { freshLab, printed, Stack, succeed } from "./support/stack";
 
 const lab = new Lab("test");

@@ -1,8 +1,8 @@
 /** Clusters that have lost their quorum for good: nothing touches them but the recovery. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Lab } from "../support/lab";
+import { ETCDCTL } from "./support/etcdctl";
 import { difference, hostStates } from "./support/host-state";
-import { ETCDCTL } from "./support/plan-lab";
 import { freshLab, hosts, on, onAll, printed, refuse, Stack, succeed } from "./support/stack";
 
 const lab = new Lab("test");

@@ -1,6 +1,7 @@
 /** A cluster that goes up and down the series of etcd, member by member, and no client notices. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Lab } from "../support/lab";
+import { credentials } from "./support/etcdctl";
 import { expectOneCluster } from "./support/interrupt";
 import { unnoticed } from "./support/load";
 import { freshLab, hosts, on, onAll, printed, refuse, Stack, succeed } from "./support/stack";
@@ -35,9 +36,7 @@ function said(output: string): string[] {
 
 /** What each host has in /version: the release, the series of the cluster and of the data. */
 function versions(): Promise<string[]> {
-  const pki = "/etc/kubernetes/pki/etcd";
-  const certificate = `--cacert ${pki}/ca.pem --cert ${pki}/client.pem --key ${pki}/client-key.pem`;
-  return onAll(lab, `curl --silent ${certificate} https://127.0.0.1:2379/version`);
+  return onAll(lab, `curl --silent ${credentials()} https://127.0.0.1:2379/version`);
 }
 
 async function roll(from: string, to: string): Promise<readonly string[]> {

@@ -1,5 +1,7 @@
 /** Kinds of drift: what happens to hosts, what the preview says and what an up does about it. */
-import type { StepName } from "../../../components/survey";
+
+import type { StepName } from "../../../components/verdict";
+import { credentials, PKI } from "./etcdctl";
 
 export interface DriftCase {
   /** What was done to the host, for the documentation. */
@@ -19,7 +21,6 @@ export interface DriftCase {
   readonly mayRestart?: true;
 }
 
-const PKI = "/etc/kubernetes/pki/etcd";
 const UNIT = "/etc/systemd/system/etcd.service";
 const RELEASE = "/opt/etcd-on-pulumi/v3.6.16";
 const FIREWALL_UNIT = "/etc/systemd/system/etcd-firewall.service";
@@ -367,10 +368,10 @@ export const DRIFT_CASES: readonly DriftCase[] = [
   },
   {
     what: "The alarm NOSPACE raised",
-    change: `curl -sf --cacert ${PKI}/ca.pem --cert ${PKI}/client.pem --key ${PKI}/client-key.pem https://127.0.0.1:2379/v3/maintenance/alarm -d '{"action": "ACTIVATE", "alarm": "NOSPACE"}'`,
+    change: `curl -sf ${credentials()} https://127.0.0.1:2379/v3/maintenance/alarm -d '{"action": "ACTIVATE", "alarm": "NOSPACE"}'`,
     words: "the cluster reports [",
     step: "member",
-    look: `etcdctl --cacert ${PKI}/ca.pem --cert ${PKI}/client.pem --key ${PKI}/client-key.pem alarm list`,
+    look: `etcdctl ${credentials()} alarm list`,
     sick: true,
   },
 ];

@@ -66,9 +66,9 @@ export const OPERATIONS: readonly Operation[] = [
   {
     name: "a leaf renewal",
     // Another validity has them made anew, by a clock that leaves them 200 hours.
-    before: { version: OLDER, pki: { validityHours: 1000, renewalHours: 100 } },
+    before: { version: OLDER, pki: { validityHours: 1000, renewalHours: 100, warnHours: 400 } },
     beforeOptions: hoursBack(800),
-    after: { version: OLDER, pki: { validityHours: 1001, renewalHours: 300 } },
+    after: { version: OLDER, pki: { validityHours: 1001, renewalHours: 300, warnHours: 400 } },
     // Seven certificates, the files of two hosts.
     progress: { word: "created|updated|replaced", events: 9 },
     part: 0.3,

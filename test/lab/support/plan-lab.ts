@@ -1,17 +1,11 @@
 /** Makes the hosts of a lab what a world of the plan model says, puts them right again, and asks the members how they are. */
 import type { Lab } from "../../support/lab";
 import { type Condition, quorumOf, type World } from "../../support/plan-model";
+import { ask, ETCDCTL } from "./etcdctl";
 import { eventually, on, onAll } from "./stack";
 
-const PKI = "/etc/kubernetes/pki/etcd";
-export const ETCDCTL = `etcdctl --endpoints https://127.0.0.1:2379 --cacert ${PKI}/ca.pem --cert ${PKI}/client.pem --key ${PKI}/client-key.pem`;
 /** Between two writes of the sampler. */
 const PAUSE_SECONDS = 0.3;
-
-/** etcdctl on a host, through its own member. */
-export function ask(lab: Lab, host: string, args: string): Promise<string> {
-  return on(lab, host, `${ETCDCTL} ${args}`);
-}
 
 /** Strikes the hosts, and waits until those members that have a quorum have a leader, and the others none. */
 export async function strike(lab: Lab, world: World): Promise<void> {
