@@ -6,8 +6,8 @@ import { EtcdNode } from "./node";
 import { type Certificate, clientCertificate, type Trust, trust } from "./pki";
 import type { Rotation } from "./rotation";
 import type { Connection } from "./ssh";
-import { inTurn, type Verdict } from "./survey";
 import { bracketed } from "./unit";
+import { inTurn, type Verdict } from "./verdict";
 import { agree, type Member } from "./views";
 
 /** What the program tells its users of the cluster. */

@@ -5,8 +5,8 @@ import type { ClusterConfig, NodeConfig } from "./config";
 import { type Certificate, nodeCertificate, type Trust } from "./pki";
 import type { Connection } from "./ssh";
 import { step } from "./step";
-import type { StepName, Verdict } from "./survey";
 import { renderEnvironment, renderUnit } from "./unit";
+import type { StepName, Verdict } from "./verdict";
 import { predecessors } from "./version-rules";
 import { parseVersion } from "./versions";
 

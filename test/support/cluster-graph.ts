@@ -3,7 +3,7 @@ import { EtcdCluster } from "../../components/cluster";
 import type { ClusterConfig } from "../../components/config";
 import { refuseOthers } from "../../components/ownership";
 import { FIRST, withoutRotation } from "../../components/rotation";
-import { unseen, type Verdict } from "../../components/survey";
+import { unseen, type Verdict } from "../../components/verdict";
 import { cluster } from "./fixtures";
 import { type Graph, record, reveal } from "./graph";
 

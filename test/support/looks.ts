@@ -1,6 +1,7 @@
 import type { Look } from "../../components/probe";
 import { FIRST } from "../../components/rotation";
-import { type Expectation, judge, type StepName } from "../../components/survey";
+import { type Expectation, judge } from "../../components/survey";
+import type { StepName } from "../../components/verdict";
 import { node } from "./fixtures";
 
 /** When these looks were taken. */

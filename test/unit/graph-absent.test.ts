@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { ClusterConfig } from "../../components/config";
 import { surveyHosts } from "../../components/look";
-import { unseen } from "../../components/survey";
+import { unseen } from "../../components/verdict";
 import {
   asMap,
   changed,

@@ -3,7 +3,9 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { type Look, read, sshOptions } from "../../components/probe";
+import { sshOptions } from "../../components/openssh";
+import type { Look } from "../../components/probe";
+import { readAnswer } from "../../components/probe-answer";
 import { connection, hostKey } from "../support/fixtures";
 
 const LOCAL = { started: 1_000_000, ended: 1_000_400 };
@@ -15,7 +17,7 @@ function seen(look: Look) {
   return look;
 }
 
-const readLines = (...lines: string[]) => seen(read(`${lines.join("\n")}\n`, LOCAL, 2));
+const readLines = (...lines: string[]) => seen(readAnswer(`${lines.join("\n")}\n`, LOCAL, 2));
 
 describe("what the probe prints", () => {
   test("on a bare host is a clock and a unit that is missing", () => {

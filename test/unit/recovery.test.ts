@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { RecoverConfig } from "../../components/config";
 import { readIdentity } from "../../components/identity";
 import type { Look } from "../../components/probe";
-import { inTurn } from "../../components/survey";
+import { inTurn } from "../../components/verdict";
 import { changed, graphOf, settled as settledHosts } from "../support/cluster-graph";
 import { cluster, node } from "../support/fixtures";
 import { bare, judged, STAMP, settled, silent } from "../support/looks";

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Look } from "../../components/probe";
-import { inTurn, judge, STEPS, unseen } from "../../components/survey";
+import { judge } from "../../components/survey";
+import { inTurn, STEPS, unseen } from "../../components/verdict";
 import { node } from "../support/fixtures";
 import { bare, EXPECTED, judged, NOW, STAMP, settled, silent } from "../support/looks";
 
