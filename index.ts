@@ -6,8 +6,12 @@ import { refuseOthers } from "./components/ownership";
 
 export = async () => {
   const config = loadConfig(new pulumi.Config());
-  const { verdicts, rotation, tokens } = await surveyHosts(config);
-  const cluster = new EtcdCluster("etcd", config, rotation);
+  const cluster = new EtcdCluster("etcd", config);
+  const looking = surveyHosts(config);
+  // Beside each other, because it takes the engine as long to start its plugins as the hosts to answer. A refusal waits: what is
+  // being made would be left half done.
+  await Promise.allSettled([looking, cluster.founded]);
+  const { verdicts, rotation, tokens } = await looking;
   await refuseOthers(cluster.token, tokens);
-  return cluster.converge(verdicts);
+  return cluster.converge(rotation, verdicts);
 };

@@ -3,8 +3,9 @@ import * as pulumi from "@pulumi/pulumi";
 import { RandomId } from "@pulumi/random";
 import type { ClusterConfig, NodeConfig } from "./config";
 import { EtcdNode } from "./node";
-import { type Certificate, clientCertificate, type Trust, trust } from "./pki";
-import type { Rotation } from "./rotation";
+import { contentOf } from "./ownership";
+import { CertificateAuthority, clientCertificate, trust } from "./pki";
+import { FIRST, type Rotation } from "./rotation";
 import type { Connection } from "./ssh";
 import { bracketed } from "./unit";
 import { inTurn, type Verdict } from "./verdict";
@@ -27,8 +28,8 @@ export interface EtcdClusterOutputs {
 }
 
 /**
- * A TLS-only etcd cluster on the configured nodes: first what makes it this one and no other, then,
- * by `converge`, its nodes.
+ * A TLS-only etcd cluster on the configured nodes: first what makes it this one and no other, its CA
+ * and its token, then, by `converge`, its nodes.
  */
 export class EtcdCluster extends pulumi.ComponentResource {
   /**
@@ -36,38 +37,34 @@ export class EtcdCluster extends pulumi.ComponentResource {
    * «Clustering Guide»).
    */
   readonly token: pulumi.Output<string>;
+  /** Resolves when CA and token are made, or are planned. */
+  readonly founded: Promise<unknown>;
   readonly #config: ClusterConfig;
-  readonly #authorities: Trust;
-  readonly #client: Certificate;
+  readonly #authority: CertificateAuthority;
 
-  /** @param rotation which CAs there are, as the look at the hosts found. */
-  constructor(
-    name: string,
-    config: ClusterConfig,
-    rotation: Rotation,
-    opts?: pulumi.ComponentResourceOptions,
-  ) {
+  constructor(name: string, config: ClusterConfig, opts?: pulumi.ComponentResourceOptions) {
     super("etcd:index:Cluster", name, {}, opts);
     this.#config = config;
-    this.#authorities = trust(rotation, config.pki, { parent: this });
-    this.#client = clientCertificate(this.#authorities.signer, config.pki, { parent: this });
-    // The engine starts one plugin after the other, in the order they are asked for: those with
-    // more to do come first.
+    const rotation = config.pki.rotate ?? FIRST;
+    this.#authority = new CertificateAuthority({ pki: config.pki, rotation }, { parent: this });
     this.token = new RandomId(
       "token",
       { byteLength: 4, prefix: "etcd-cluster-" },
-      { parent: this, dependsOn: [this.#authorities.signer] },
+      { parent: this },
     ).hex;
+    this.founded = Promise.all([contentOf(this.token), contentOf(this.#authority.certificate)]);
   }
 
   /**
    * The nodes, each step in its turn.
    *
-   * @param verdicts what the look at the hosts found, by node name.
+   * @param rotation which CAs there are, as the look at the hosts found.
+   * @param verdicts what it found of each host, by node name.
    */
-  converge(verdicts: ReadonlyMap<string, Verdict>): EtcdClusterOutputs {
-    const config = this.#config;
-    const [authorities, client, token] = [this.#authorities, this.#client, this.token];
+  converge(rotation: Rotation, verdicts: ReadonlyMap<string, Verdict>): EtcdClusterOutputs {
+    const [config, token] = [this.#config, this.token];
+    const authorities = trust(rotation, this.#authority, config.pki, { parent: this });
+    const client = clientCertificate(authorities.signer, config.pki, { parent: this });
     const all = config.nodes.flatMap((node) => {
       const verdict = verdicts.get(node.name);
       const connection = node.lost ? nowhere(node) : config.connections.get(node.name);

@@ -7,7 +7,8 @@ import { memberDigest, probeValues } from "./node";
 import { lookAtHosts, type ProbeTarget } from "./probe";
 import { Refusal } from "./refusal";
 import { FIRST, withoutRotation } from "./rotation";
-import { judge, type Survey, unseen } from "./survey";
+import { judge, type Survey } from "./survey";
+import { unseen } from "./verdict";
 
 const outputsSchema = z.object({
   outputs: z.object({
@@ -22,7 +23,7 @@ export interface Found extends Pick<Survey, "verdicts" | "rotation"> {
 }
 
 /**
- * Looks at the hosts before any resource is registered and says what was found: warnings as log
+ * Looks at the hosts before any step on them is registered and says what was found: warnings as log
  * lines, anything that forbids to go on as one error.
  *
  * @throws Refusal with all findings of all hosts; nothing was touched then.

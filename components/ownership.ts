@@ -32,7 +32,7 @@ export async function refuseOthers(
 }
 
 /** Undefined while it is not known: functions given to `apply` are not called then. */
-async function contentOf(output: pulumi.Output<string>): Promise<string | undefined> {
+export async function contentOf(output: pulumi.Output<string>): Promise<string | undefined> {
   const known: unknown = await Reflect.get(output, "isKnown");
   return known === false ? undefined : new Promise((resolve) => output.apply(resolve));
 }

@@ -72,17 +72,26 @@ export interface Trust {
   readonly bundle: pulumi.Output<string>;
 }
 
-/** The CAs that a run has to do with. The order of the bundle does not change with the signer. */
+/**
+ * The CAs that a run has to do with. The order of the bundle does not change with the signer.
+ *
+ * @param configured the CA that the configuration asks for; in every phase of a rotation it is one
+ *   of them.
+ */
 export function trust(
   rotation: Rotation,
+  configured: CertificateAuthority,
   pki: PkiConfig,
   opts: pulumi.ComponentResourceOptions,
 ): Trust {
-  const signer = new CertificateAuthority({ pki, rotation: rotation.signer }, opts);
-  const others = rotation.beside.map(
-    (name) => new CertificateAuthority({ pki, rotation: name }, opts),
+  const authority = (name: string) =>
+    name === configured.rotation
+      ? configured
+      : new CertificateAuthority({ pki, rotation: name }, opts);
+  const signer = authority(rotation.signer);
+  const all = [signer, ...rotation.beside.map(authority)].sort((a, b) =>
+    a.rotation < b.rotation ? -1 : 1,
   );
-  const all = [signer, ...others].sort((a, b) => (a.rotation < b.rotation ? -1 : 1));
   return {
     signer,
     names: all.map(({ rotation: name }) => name),

@@ -53,9 +53,9 @@ export function graphOf(
   tokens: ReadonlyMap<string, string> = new Map(),
 ) {
   return record(async (opts: pulumi.ComponentResourceOptions) => {
-    const made = new EtcdCluster("etcd", config, rotation, opts);
+    const made = new EtcdCluster("etcd", config, opts);
     await refuseOthers(made.token, tokens);
-    made.converge(verdicts);
+    made.converge(rotation, verdicts);
   }, preview);
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { ClusterConfig } from "../../components/config";
-import { unseen } from "../../components/survey";
+import { unseen } from "../../components/verdict";
 import { changed, graphOf, NOW, settled, theGraph } from "../support/cluster-graph";
 import { cluster, node } from "../support/fixtures";
 import { COMMAND, type Graph } from "../support/graph";
@@ -30,8 +30,8 @@ const BEFORE_MEMBERS = [
   "etcd:pki:CertificateAuthority ca < etcd",
   "tls:index/privateKey:PrivateKey ca-key < ca",
   "tls:index/selfSignedCert:SelfSignedCert ca-certificate < ca",
-  ...leaf("client", "etcd"),
   "random:index/randomId:RandomId token < etcd",
+  ...leaf("client", "etcd"),
   ...["etcd01", "etcd02", "etcd03"].flatMap(nodeTree),
 ];
 
