@@ -1,6 +1,6 @@
 /** Changes of a running cluster that a test can make, kill and make again. */
 import type { Moment } from "./interrupt";
-import type { RunOptions, Values } from "./stack";
+import { type RunOptions, subject, type Values } from "./stack";
 
 export interface Operation {
   readonly name: string;
@@ -66,9 +66,15 @@ export const OPERATIONS: readonly Operation[] = [
   {
     name: "a leaf renewal",
     // Another validity has them made anew, by a clock that leaves them 200 hours.
-    before: { version: OLDER, pki: { validityHours: 1000, renewalHours: 100, warnHours: 400 } },
+    before: {
+      version: OLDER,
+      pki: { subject, validityHours: 1000, renewalHours: 100, warnHours: 400 },
+    },
     beforeOptions: hoursBack(800),
-    after: { version: OLDER, pki: { validityHours: 1001, renewalHours: 300, warnHours: 400 } },
+    after: {
+      version: OLDER,
+      pki: { subject, validityHours: 1001, renewalHours: 300, warnHours: 400 },
+    },
     // Seven certificates, the files of two hosts.
     progress: { word: "created|updated|replaced", events: 9 },
     part: 0.3,
