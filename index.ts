@@ -1,8 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 import { EtcdCluster } from "./components/cluster";
 import { loadConfig } from "./components/config";
-import { surveyHosts } from "./components/look";
 import { refuseOthers } from "./components/ownership";
+import { surveyHosts } from "./components/survey";
 
 export = async () => {
   const config = loadConfig(new pulumi.Config());

@@ -1,13 +1,6 @@
 import type { SubjectConfig } from "./config";
-import type { Look } from "./probe";
+import type { Authority, Look } from "./look";
 import { FIRST } from "./rotation";
-
-/** The names in a CA's subject, under the keys that the configuration has for them. */
-export interface Authority {
-  /** The `pki.rotate` that made it, or `FIRST`. */
-  readonly name: string;
-  readonly subject: SubjectConfig;
-}
 
 const FIELDS = {
   country: "C",

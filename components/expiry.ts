@@ -1,5 +1,5 @@
-import type { HostCertificate, Look } from "./probe";
-import type { StepName } from "./verdict";
+import type { HostCertificate, Look } from "./look";
+import type { StepName } from "./step";
 
 /** The hours of the configuration that certificates are held to. */
 export interface Lifetimes {

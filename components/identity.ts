@@ -1,12 +1,4 @@
-import type { Look } from "./probe";
-
-/** A member of etcd is known by these two IDs, never by a name or an address. Hexadecimal. */
-export interface Identity {
-  readonly cluster: string;
-  readonly member: string;
-  /** No start by this program made the data. */
-  readonly nobodys: boolean;
-}
+import type { Identity, Look } from "./look";
 
 /** As the probe prints it: `CLUSTER MEMBER` and perhaps `nobody's`. */
 export function readIdentity(text: string | undefined): Identity | undefined {

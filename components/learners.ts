@@ -1,6 +1,6 @@
 import type { NodeConfig } from "./config";
+import type { Look } from "./look";
 import { type LiveMember, peerUrl } from "./membership";
-import type { Look } from "./probe";
 
 /**
  * What an interrupted run left of an addition. One that belongs to a configured node is used as it

@@ -1,127 +1,111 @@
-import { hostname, userInfo } from "node:os";
-import * as pulumi from "@pulumi/pulumi";
-import { z } from "zod";
-import type { ClusterConfig } from "./config";
-import { addressOf } from "./membership";
-import { memberDigest, probeValues } from "./node";
-import { lookAtHosts, type ProbeTarget } from "./probe";
-import { Refusal } from "./refusal";
-import { FIRST, withoutRotation } from "./rotation";
-import { judge, type Survey } from "./survey";
-import { unseen } from "./verdict";
+import type { SubjectConfig } from "./config";
+import type { LiveMember } from "./membership";
+import type { StepName } from "./step";
 
-const outputsSchema = z.object({
-  outputs: z.object({
-    members: z.array(z.object({ name: z.string(), peerUrls: z.string() })).default([]),
-  }),
-});
-
-/** What the look at the hosts gives the resources. */
-export interface Found extends Pick<Survey, "verdicts" | "rotation"> {
-  /** By node name, the token of the cluster that its member was made for. */
-  readonly tokens: ReadonlyMap<string, string>;
+/** The names in a CA's subject, under the keys that the configuration has for them. */
+export interface Authority {
+  /** The `pki.rotate` that made it, or `FIRST`. */
+  readonly name: string;
+  readonly subject: SubjectConfig;
 }
 
-/**
- * Looks at the hosts before any step on them is registered and says what was found: warnings as log
- * lines, anything that forbids to go on as one error.
- *
- * @throws Refusal with all findings of all hosts; nothing was touched then.
- */
-export async function surveyHosts(config: ClusterConfig): Promise<Found> {
-  for (const warning of config.warnings) {
-    await pulumi.log.warn(warning);
-  }
-  const now = new Date();
-  const names = config.nodes.map(({ name }) => name);
-  if (!config.drift) {
-    return {
-      verdicts: unseen(names, now),
-      rotation: withoutRotation(config.pki.rotate ?? FIRST),
-      tokens: new Map(),
+/** A member of etcd is known by these two IDs, never by a name or an address. Hexadecimal. */
+export interface Identity {
+  readonly cluster: string;
+  readonly member: string;
+  /** No start by this program made the data. */
+  readonly nobodys: boolean;
+}
+
+/** What a step's receipt on the host says and where the host differs from it. */
+export interface Receipt {
+  readonly revision: string;
+  /** In words, one each. */
+  readonly drift: readonly string[];
+}
+
+export interface Finding {
+  readonly text: string;
+  /** Name of the neighbour that it is about, if any. */
+  readonly about?: string;
+}
+
+/** A certificate that lies on a host. */
+export interface HostCertificate {
+  /** File name without its directory. */
+  readonly file: string;
+  readonly end: Date;
+  /** Of `ca.pem`: the CA that it is the certificate of. */
+  readonly authority?: Authority;
+}
+
+export interface VersionSnapshot {
+  readonly from: string;
+  readonly to: string;
+  /** On the host. */
+  readonly path: string;
+}
+
+/** What one look at a host showed. */
+export type Look =
+  | {
+      readonly seen: true;
+      /** Whose up is at work there. */
+      readonly held?: string;
+      /** A member on this host was ready in a cluster once. */
+      readonly formed: boolean;
+      readonly findings: readonly Finding[];
+      readonly receipts: ReadonlyMap<StepName, Receipt>;
+      /** What is wrong with the unit and the running member, in words. */
+      readonly unit: readonly string[];
+      /** The etcd release that its member runs. */
+      readonly version?: string;
+      /** The release that a start of etcd would run; on a host with a member. */
+      readonly installed?: string;
+      /** Of the cluster that its member was made for. */
+      readonly token?: string;
+      /** What the last run of its member's step was to bring about, as `memberDigest` has it. */
+      readonly wanted?: string;
+      /** The alarms of the cluster, as etcd prints them. */
+      readonly alarm?: string;
+      /** The series that the cluster is on its way down to, as the leader's host knows it. */
+      readonly downgrade?: string;
+      /** A roll to another release is under way, and this host has a snapshot from before it. */
+      readonly snapshot?: VersionSnapshot;
+      /** Its member leads the cluster. */
+      readonly leader: boolean;
+      /** There is no data of etcd. */
+      readonly empty: boolean;
+      /** Whose data it is. */
+      readonly data?: Identity;
+      /** Whose it was when the gate saw this host's member last. */
+      readonly identity?: Identity;
+      /** Peer URLs of the members as the gate saw them last. */
+      readonly known: readonly string[];
+      /** ID of the cluster that was given up for the one of this host's member. */
+      readonly recovered?: string;
+      /** ID of the cluster from whose data here a recovery was begun. */
+      readonly recovering?: string;
+      /** How far its member's data goes; at least, when it does not run. */
+      readonly revision?: number;
+      /** The snapshot that a recovery is to begin with. */
+      readonly offered?: { readonly taken: Date; readonly revision?: number };
+      /**
+       * The live member list: of the leader's host, and of every other one too when the configured
+       * nodes are not those of the last run. Empty when no quorum answers.
+       */
+      readonly members: readonly LiveMember[];
+      /** Addresses of the nodes of the last run, when a member was ever ready here. */
+      readonly nodes: readonly string[];
+      readonly certificates: readonly HostCertificate[];
+      /** Names of the CAs that its running member certainly trusts (see rotation.ts). */
+      readonly trusts?: readonly string[];
+      /** Name of the CA that signed the certificates on its disk. */
+      readonly issuer?: string;
+    }
+  | {
+      readonly seen: false;
+      /** The host key was not the expected one: never merely a warning. */
+      readonly distrusted: boolean;
+      readonly reason: string;
     };
-  }
-  const targets = new Map(
-    config.nodes.flatMap((node): [string, ProbeTarget][] => {
-      const connection = config.connections.get(node.name);
-      return connection === undefined
-        ? []
-        : [[node.name, { connection, values: probeValues(config, node) }]];
-    }),
-  );
-  const up = !pulumi.runtime.isDryRun();
-  const looks = await lookAtHosts(targets, config.host.maximumClockSkew, up ? us(now) : undefined);
-  const held = [...looks].flatMap(([name, look]) =>
-    look.seen && look.held !== undefined ? [`${name}: an up of ${look.held} is at work`] : [],
-  );
-  if (up && held.length > 0) {
-    throw new Refusal(
-      [
-        "another up is at work, nothing was changed:",
-        ...held.map((line) => `  - ${line}`),
-        "wait until it is done; one that was killed gives the hosts free at once, one whose machine is gone after a minute",
-      ].join("\n"),
-    );
-  }
-  for (const line of held) {
-    await pulumi.log.warn(line);
-  }
-  const formed = [...looks.values()].some((look) => look.seen && look.formed);
-  const survey = judge(looks, now, {
-    former: formed || looks.size === 0 ? [] : await formerMembers(),
-    nodes: config.nodes,
-    version: config.release.version,
-    wanted: new Map(config.nodes.map((node) => [node.name, memberDigest(config, node)])),
-    warnHours: config.pki.warnHours,
-    renewalHours: config.pki.renewalHours,
-    authority: config.pki.rotate ?? FIRST,
-    subject: config.pki.subject,
-    recover: config.recover,
-  });
-  for (const line of survey.plan) {
-    await pulumi.log.info(line);
-  }
-  for (const warning of survey.warnings) {
-    await pulumi.log.warn(warning);
-  }
-  for (const repair of survey.repairs) {
-    await pulumi.log.info(`${repair}: to be repaired`);
-  }
-  for (const renewal of survey.renewals) {
-    await pulumi.log.info(`${renewal}: to be renewed`);
-  }
-  if (survey.findings.length > 0) {
-    throw new Refusal(
-      [
-        "the hosts are not ready, nothing was changed:",
-        ...survey.findings.map((finding) => `  - ${finding}`),
-      ].join("\n"),
-    );
-  }
-  // A lost node is not looked at; its steps are held for good.
-  return {
-    verdicts: new Map([...unseen(names, now), ...survey.verdicts]),
-    rotation: survey.rotation,
-    tokens: new Map(
-      [...looks].flatMap(([name, look]): [string, string][] =>
-        look.seen && look.token !== undefined ? [[name, look.token]] : [],
-      ),
-    ),
-  };
-}
-
-/** Who is at work, for others to read. */
-function us(now: Date): string {
-  const since = now.toISOString().slice(0, 19).replace("T", " ");
-  return `${userInfo().username}@${hostname()} (stack ${pulumi.getStack()}, process ${process.pid}) since ${since} UTC`;
-}
-
-/** Members by this stack's own outputs. There are none before the first run that came to its end. */
-async function formerMembers(): Promise<readonly { name: string; address: string }[]> {
-  // What a StackReference asks; that would be a resource of every preview.
-  const answer: unknown = await pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {
-    name: `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`,
-  });
-  const { members } = outputsSchema.parse(answer).outputs;
-  return members.map(({ name, peerUrls }) => ({ name, address: addressOf(peerUrls) }));
-}

@@ -4,9 +4,9 @@ import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig, NodeConfig } from "./config";
 import { type Certificate, nodeCertificate, type Trust } from "./pki";
 import type { Connection } from "./ssh";
-import { step } from "./step";
+import { type StepName, step } from "./step";
 import { renderEnvironment, renderUnit } from "./unit";
-import type { StepName, Verdict } from "./verdict";
+import type { Verdict } from "./verdict";
 import { predecessors } from "./version-rules";
 import { parseVersion } from "./versions";
 

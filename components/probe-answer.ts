@@ -1,9 +1,9 @@
 import { X509Certificate } from "node:crypto";
 import { authorityOf } from "./authority";
 import { readIdentity } from "./identity";
+import type { Finding, HostCertificate, Look } from "./look";
 import type { LiveMember } from "./membership";
-import type { Finding, HostCertificate, Look } from "./probe";
-import type { StepName } from "./verdict";
+import type { StepName } from "./step";
 
 /**
  * Turns what the probe (scripts/probe.sh) says, a word and its rest a line, into a look.

@@ -1,6 +1,6 @@
 import type { NodeConfig, RecoverConfig } from "./config";
+import type { Look } from "./look";
 import { peerUrl, quorum } from "./membership";
-import type { Look } from "./probe";
 
 export interface Recovery {
   /** Reasons to refuse. */

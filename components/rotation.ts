@@ -1,4 +1,4 @@
-import type { Look } from "./probe";
+import type { Look } from "./look";
 
 /** Name of the CA of a cluster whose `pki.rotate` was never set; no `pki.rotate` can be it. */
 export const FIRST = "-";

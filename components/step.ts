@@ -3,6 +3,10 @@ import * as pulumi from "@pulumi/pulumi";
 import { assemble, quote, type ScriptName } from "./shell";
 import type { Connection, Endpoint } from "./ssh";
 
+/** The steps of a node in the order they depend on each other. */
+export const STEPS = ["host", "binaries", "files", "member", "health"] as const;
+export type StepName = (typeof STEPS)[number];
+
 /** A host that does not answer is given up after this many dials of `DIAL_SECONDS` each. */
 const DIALS = 3;
 const DIAL_SECONDS = 10;

@@ -1,192 +1,127 @@
-import { judgeSubject } from "./authority";
-import type { ClusterConfig, NodeConfig, RecoverConfig, SubjectConfig } from "./config";
-import { due, endingSoon, type Lifetimes } from "./expiry";
-import { judgeIdentity } from "./identity";
-import { judgeLearners, withStrangeLearners } from "./learners";
-import {
-  judgeMembership,
-  judgeStrangers,
-  judgeWithoutQuorum,
-  type LiveMember,
-  NO_CHANGE,
-} from "./membership";
-import type { Look } from "./probe";
-import { judgeRecovery } from "./recovery";
-import { judgeRotation, type Rotation } from "./rotation";
-import { driftOf, inTurn, revisionsOf, STEPS, type Verdict } from "./verdict";
-import { judgeVersions } from "./version-change";
+import { hostname, userInfo } from "node:os";
+import * as pulumi from "@pulumi/pulumi";
+import { z } from "zod";
+import type { ClusterConfig } from "./config";
+import { judge, type Survey } from "./judge";
+import { addressOf } from "./membership";
+import { memberDigest, probeValues } from "./node";
+import { lookAtHosts, type ProbeTarget } from "./probe";
+import { Refusal } from "./refusal";
+import { FIRST, withoutRotation } from "./rotation";
+import { unseen } from "./verdict";
 
-export interface Survey {
-  readonly verdicts: ReadonlyMap<string, Verdict>;
-  /** Reasons to stop before anything is touched; one line each, starting with the node's name. */
-  readonly findings: readonly string[];
-  /** Things to tell the operator; likewise. */
-  readonly warnings: readonly string[];
-  /** What is not as the last run left it and will be repaired; likewise. */
-  readonly repairs: readonly string[];
-  /** Which certificates will be renewed, and when they end; likewise. */
-  readonly renewals: readonly string[];
-  /** Who joins and who leaves, with the arithmetic of the quorum; how far a CA rotation is. */
-  readonly plan: readonly string[];
-  /** What this run makes certificates with. */
-  readonly rotation: Rotation;
-}
+const outputsSchema = z.object({
+  outputs: z.object({
+    members: z.array(z.object({ name: z.string(), peerUrls: z.string() })).default([]),
+  }),
+});
 
-/** What the configuration says about the things that are looked at. */
-export interface Expectation extends Lifetimes {
-  readonly nodes: ClusterConfig["nodes"];
-  /** The etcd release that the members are to run. */
-  readonly version: string;
-  /** Name of the CA that is to be the only one in the end. */
-  readonly authority: string;
-  /** Its names, beside `etcd`. */
-  readonly subject: SubjectConfig;
-  readonly recover?: RecoverConfig;
-  /** By node name, the digest of what its member is to be. */
-  readonly wanted: ReadonlyMap<string, string>;
-  /** Members of the cluster as the last run that came to its end left it. */
-  readonly former: readonly Pick<NodeConfig, "name" | "address">[];
+/** What the look at the hosts gives the resources. */
+export interface Found extends Pick<Survey, "verdicts" | "rotation"> {
+  /** By node name, the token of the cluster that its member was made for. */
+  readonly tokens: ReadonlyMap<string, string>;
 }
 
 /**
- * Judges the looks at all hosts: what forbids to go on, what to warn of, and the revision of each
- * step. A step whose receipt matches its host keeps the receipt's revision, so its inputs are
- * those in the state and nothing is planned. Anything else gets a new revision that says why.
+ * Looks at the hosts before any step on them is registered and says what was found: warnings as log
+ * lines, anything that forbids to go on as one error.
  *
- * @param looked by node name, in the order of the configuration.
- * @param now for revisions, because two repairs of the same thing must differ, and for
- *   certificates.
+ * @throws Refusal with all findings of all hosts; nothing was touched then.
  */
-export function judge(looked: ReadonlyMap<string, Look>, now: Date, expected: Expectation): Survey {
-  const looks = withStrangeLearners(looked, expected.nodes);
-  const findings: string[] = [];
-  const warnings: string[] = [];
-  // That a neighbour does not answer says nothing when it does not answer the operator either, or
-  // when its own firewall, which is ours, will be opened by this very run.
-  const excused = new Set(
-    [...looks].filter(([, look]) => !look.seen || look.receipts.has("host")).map(([name]) => name),
-  );
-  const formed = [...looks.values()].some((look) => look.seen && look.formed);
-  const seen = [...looks.values()].filter((look) => look.seen);
-  const live = membersSeen(seen);
-  const hosts = {
-    empty: new Set([...looks].filter(([, look]) => look.seen && look.empty).map(([name]) => name)),
-    silent: new Map([...looks].flatMap(([name, look]) => (look.seen ? [] : [[name, look.reason]]))),
-  };
-  const recovery = judgeRecovery(
-    looks,
-    expected.nodes,
-    live.length > 0,
-    expected.version,
-    expected.recover,
-  );
-  const change =
-    live.length > 0
-      ? judgeMembership(live, expected.nodes, hosts)
-      : recovery.first === undefined
-        ? judgeWithoutQuorum(new Set(seen.flatMap(({ nodes }) => nodes)), expected.nodes)
-        : NO_CHANGE;
-  for (const [name, look] of looks) {
-    if (!look.seen) {
-      const known = formed && !look.distrusted;
-      (known ? warnings : findings).push(
-        known
-          ? `${name}: cannot be reached, so nothing on it could be checked: ${look.reason}`
-          : `${name}: ${look.reason}`,
-      );
-      continue;
-    }
-    // What stands in the way of a move is no concern of a host that stays.
-    const ours = look.receipts.has("host") && !change.moving.has(name);
-    for (const finding of look.findings) {
-      if (finding.about === undefined || !excused.has(finding.about)) {
-        (ours ? warnings : findings).push(`${name}: ${finding.text}`);
-      }
-    }
+export async function surveyHosts(config: ClusterConfig): Promise<Found> {
+  for (const warning of config.warnings) {
+    await pulumi.log.warn(warning);
   }
-  for (const [name, look] of looks) {
-    warnings.push(...endingSoon(look, now, expected).map((text) => `${name}: ${text}`));
+  const now = new Date();
+  const names = config.nodes.map(({ name }) => name);
+  if (!config.drift) {
+    return {
+      verdicts: unseen(names, now),
+      rotation: withoutRotation(config.pki.rotate ?? FIRST),
+      tokens: new Map(),
+    };
   }
-  const rotation = judgeRotation(looks, expected.authority);
-  // Who has a part in a recovery gives up what is there.
-  const identity = judgeIdentity(new Map([...looks].filter(([name]) => !recovery.words.has(name))));
-  const repairs = [...looks].flatMap(([name, look]) =>
-    STEPS.flatMap((step) => driftOf(look, step).map((drift) => `${name}: ${drift}`)),
-  );
-  const renewals = [...looks].flatMap(([name, look]) =>
-    STEPS.flatMap((step) => due(look, step, now, expected).map((text) => `${name}: ${text}`)),
-  );
-  const stamp = now.toISOString().replace(/\.\d+Z$/, "Z");
-  const place = (name: string, look: Look) => ({
-    leader: look.seen && look.leader,
-    absent: look.seen && formed && look.version === undefined,
-    empty: look.seen && look.empty,
-    moving: change.moving.has(name),
-    first: recovery.first === name,
-  });
-  const order = inTurn([...looks], ([name, look]) => place(name, look)).map(([name]) => name);
-  if (!formed && seen.length === looks.size && recovery.first === undefined) {
-    findings.push(...judgeStrangers(expected.former, expected.nodes));
-  }
-  const roll = judgeVersions({ looks, order, live, change, configured: expected.version });
-  findings.push(...change.findings, ...roll.findings, ...rotation.findings);
-  findings.push(...identity.findings, ...recovery.findings);
-  findings.push(...judgeSubject(looks, expected.authority, expected.subject));
-  const verdicts = new Map(
-    [...looks].map(([name, look]): [string, Verdict] => {
-      const revisions = revisionsOf(
-        look,
-        formed,
-        change.rebuilt.filter((other) => other !== name),
-        stamp,
-        (step) => due(look, step, now, expected),
-        expected.wanted.get(name),
-      );
-      // The member's step reads the first word (scripts/version.sh, change_version; scripts/move.sh).
-      const unsaved = `unsaved: no snapshot from before the change of release, ${stamp}`;
-      const move = change.moving.get(name);
-      const moved = move === undefined ? undefined : `move: ${move}, ${stamp}`;
-      const recover = recovery.words.get(name);
-      const recovered = recover === undefined ? undefined : `${recover}, ${stamp}`;
-      const word = recovered ?? (name === roll.unsaved ? unsaved : moved);
-      return [
-        name,
-        {
-          hold: look.seen ? "nothing" : "everything",
-          ...place(name, look),
-          revisions: { ...revisions, ...(word === undefined ? {} : { member: word }) },
-        },
-      ];
+  const targets = new Map(
+    config.nodes.flatMap((node): [string, ProbeTarget][] => {
+      const connection = config.connections.get(node.name);
+      return connection === undefined
+        ? []
+        : [[node.name, { connection, values: probeValues(config, node) }]];
     }),
   );
+  const up = !pulumi.runtime.isDryRun();
+  const looks = await lookAtHosts(targets, config.host.maximumClockSkew, up ? us(now) : undefined);
+  const held = [...looks].flatMap(([name, look]) =>
+    look.seen && look.held !== undefined ? [`${name}: an up of ${look.held} is at work`] : [],
+  );
+  if (up && held.length > 0) {
+    throw new Refusal(
+      [
+        "another up is at work, nothing was changed:",
+        ...held.map((line) => `  - ${line}`),
+        "wait until it is done; one that was killed gives the hosts free at once, one whose machine is gone after a minute",
+      ].join("\n"),
+    );
+  }
+  for (const line of held) {
+    await pulumi.log.warn(line);
+  }
+  const formed = [...looks.values()].some((look) => look.seen && look.formed);
+  const survey = judge(looks, now, {
+    former: formed || looks.size === 0 ? [] : await formerMembers(),
+    nodes: config.nodes,
+    version: config.release.version,
+    wanted: new Map(config.nodes.map((node) => [node.name, memberDigest(config, node)])),
+    warnHours: config.pki.warnHours,
+    renewalHours: config.pki.renewalHours,
+    authority: config.pki.rotate ?? FIRST,
+    subject: config.pki.subject,
+    recover: config.recover,
+  });
+  for (const line of survey.plan) {
+    await pulumi.log.info(line);
+  }
+  for (const warning of survey.warnings) {
+    await pulumi.log.warn(warning);
+  }
+  for (const repair of survey.repairs) {
+    await pulumi.log.info(`${repair}: to be repaired`);
+  }
+  for (const renewal of survey.renewals) {
+    await pulumi.log.info(`${renewal}: to be renewed`);
+  }
+  if (survey.findings.length > 0) {
+    throw new Refusal(
+      [
+        "the hosts are not ready, nothing was changed:",
+        ...survey.findings.map((finding) => `  - ${finding}`),
+      ].join("\n"),
+    );
+  }
+  // A lost node is not looked at; its steps are held for good.
   return {
-    verdicts,
-    findings,
-    warnings,
-    repairs,
-    renewals,
-    plan: [
-      ...recovery.plan,
-      ...identity.plan,
-      ...judgeLearners(live, expected.nodes),
-      ...change.plan,
-      ...roll.plan,
-      ...rotation.plan,
-    ],
-    rotation: { signer: rotation.signer, beside: rotation.beside },
+    verdicts: new Map([...unseen(names, now), ...survey.verdicts]),
+    rotation: survey.rotation,
+    tokens: new Map(
+      [...looks].flatMap(([name, look]): [string, string][] =>
+        look.seen && look.token !== undefined ? [[name, look.token]] : [],
+      ),
+    ),
   };
 }
 
-/**
- * The member list of the leader's host if that tells one. A member that answered anybody is
- * healthy: whoever asked may be cut off itself, for example under an address that is new.
- */
-function membersSeen(seen: readonly Look[]): readonly LiveMember[] {
-  const lists = [...seen]
-    .sort((a, b) => Number(b.seen && b.leader) - Number(a.seen && a.leader))
-    .flatMap((look) => (look.seen && look.members.length > 0 ? [look.members] : []));
-  const well = new Set(
-    lists.flatMap((list) => list.flatMap(({ peerUrls, healthy }) => (healthy ? [peerUrls] : []))),
-  );
-  return (lists[0] ?? []).map((one) => ({ ...one, healthy: well.has(one.peerUrls) }));
+/** Who is at work, for others to read. */
+function us(now: Date): string {
+  const since = now.toISOString().slice(0, 19).replace("T", " ");
+  return `${userInfo().username}@${hostname()} (stack ${pulumi.getStack()}, process ${process.pid}) since ${since} UTC`;
+}
+
+/** Members by this stack's own outputs. There are none before the first run that came to its end. */
+async function formerMembers(): Promise<readonly { name: string; address: string }[]> {
+  // What a StackReference asks; that would be a resource of every preview.
+  const answer: unknown = await pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {
+    name: `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`,
+  });
+  const { members } = outputsSchema.parse(answer).outputs;
+  return members.map(({ name, peerUrls }) => ({ name, address: addressOf(peerUrls) }));
 }

@@ -1,9 +1,5 @@
-import type { Look } from "./probe";
-import type { Hold } from "./step";
-
-/** The steps of a node in the order they depend on each other. */
-export const STEPS = ["host", "binaries", "files", "member", "health"] as const;
-export type StepName = (typeof STEPS)[number];
+import type { Look } from "./look";
+import type { Hold, StepName } from "./step";
 
 /** What the look at one host means for its steps. */
 export interface Verdict {

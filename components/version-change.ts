@@ -1,5 +1,5 @@
+import type { Look } from "./look";
 import type { Change, LiveMember } from "./membership";
-import type { Look } from "./probe";
 import { obstacle, rollProblem } from "./version-rules";
 import { compareVersions, formatVersion, parseVersion, type Version } from "./versions";
 

@@ -1,7 +1,7 @@
-import type { Look } from "../../components/probe";
+import { type Expectation, judge } from "../../components/judge";
+import type { Look } from "../../components/look";
 import { FIRST } from "../../components/rotation";
-import { type Expectation, judge } from "../../components/survey";
-import type { StepName } from "../../components/verdict";
+import type { StepName } from "../../components/step";
 import { node } from "./fixtures";
 
 /** When these looks were taken. */

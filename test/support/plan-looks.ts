@@ -1,7 +1,7 @@
 /** What the look at each host shows in a world of the plan model. */
 import type { NodeConfig } from "../../components/config";
+import type { Finding, Look } from "../../components/look";
 import type { LiveMember } from "../../components/membership";
-import type { Finding, Look } from "../../components/probe";
 import { node } from "./fixtures";
 import { bare, settled, silent } from "./looks";
 import { type Plan, quorumOf, type World } from "./plan-model";

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { type Authority, authorityOf, judgeSubject } from "../../components/authority";
+import { authorityOf, judgeSubject } from "../../components/authority";
+import type { Authority } from "../../components/look";
 import { FIRST } from "../../components/rotation";
 import { graphOf, settled as settledHosts, theGraph } from "../support/cluster-graph";
 import { cluster } from "../support/fixtures";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { ClusterConfig } from "../../components/config";
-import { surveyHosts } from "../../components/look";
+import { surveyHosts } from "../../components/survey";
 import { unseen } from "../../components/verdict";
 import {
   asMap,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { STEPS } from "../../components/verdict";
+import { STEPS } from "../../components/step";
 import { asMap, graphOf, text, theGraph } from "../support/cluster-graph";
 import { CANARY, cluster, connection, node } from "../support/fixtures";
 import { COMMAND, type Graph, isSecret, reveal, visible } from "../support/graph";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { judgeIdentity, readIdentity } from "../../components/identity";
+import type { Look } from "../../components/look";
 import type { LiveMember } from "../../components/membership";
-import type { Look } from "../../components/probe";
 import { bare, judged, settled, silent } from "../support/looks";
 
 const DO =

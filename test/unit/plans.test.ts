@@ -1,8 +1,8 @@
 /** Random edits in random worlds: the program's verdict at the look is the one that a model of the rules predicts. */
 import { describe, expect, test } from "vitest";
 import type { NodeConfig } from "../../components/config";
-import type { Look } from "../../components/probe";
-import type { Expectation } from "../../components/survey";
+import type { Expectation } from "../../components/judge";
+import type { Look } from "../../components/look";
 import { bare, judged, type Seen } from "../support/looks";
 import { anyWorld, edit, pick } from "../support/plan-generator";
 import { addressOf, looksOf, nameAt, nodesOf } from "../support/plan-looks";

@@ -3,8 +3,8 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
+import type { Look } from "../../components/look";
 import { sshOptions } from "../../components/openssh";
-import type { Look } from "../../components/probe";
 import { readAnswer } from "../../components/probe-answer";
 import { connection, hostKey } from "../support/fixtures";
 

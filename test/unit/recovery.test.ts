@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { RecoverConfig } from "../../components/config";
 import { readIdentity } from "../../components/identity";
-import type { Look } from "../../components/probe";
+import type { Look } from "../../components/look";
 import { inTurn } from "../../components/verdict";
 import { changed, graphOf, settled as settledHosts } from "../support/cluster-graph";
 import { cluster, node } from "../support/fixtures";

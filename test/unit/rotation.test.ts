@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Look } from "../../components/probe";
+import type { Look } from "../../components/look";
 import { FIRST, judgeRotation } from "../../components/rotation";
 import { bare, judged, settled, silent } from "../support/looks";
 

@@ -1,6 +1,6 @@
 /** Kinds of drift: what happens to hosts, what the preview says and what an up does about it. */
 
-import type { StepName } from "../../../components/verdict";
+import type { StepName } from "../../../components/step";
 import { credentials, PKI } from "./etcdctl";
 
 export interface DriftCase {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Look } from "../../components/probe";
+import type { Look } from "../../components/look";
 import { node } from "../support/fixtures";
 import { bare, EXPECTED, judged, type Seen, settled, silent } from "../support/looks";
 

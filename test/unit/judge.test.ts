@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
-import type { Look } from "../../components/probe";
-import { judge } from "../../components/survey";
-import { inTurn, STEPS, unseen } from "../../components/verdict";
+import { judge } from "../../components/judge";
+import type { Look } from "../../components/look";
+import { STEPS } from "../../components/step";
+import { inTurn, unseen } from "../../components/verdict";
 import { node } from "../support/fixtures";
 import { bare, EXPECTED, judged, NOW, STAMP, settled, silent } from "../support/looks";
 
