@@ -1,6 +1,6 @@
+import type { Connection, Endpoint } from "./connection";
 import type { Answer } from "./session";
 import { quote } from "./shell";
-import type { Connection, Endpoint } from "./ssh";
 
 /** A host that has not accepted the connection by then is given up. */
 const CONNECT_SECONDS = 5;

@@ -1,9 +1,9 @@
+import type { Connection } from "./connection";
 import type { Look } from "./look";
 import { destination, explain, sshOptions } from "./openssh";
 import { readAnswer } from "./probe-answer";
 import { run } from "./session";
 import { assemble } from "./shell";
-import type { Connection } from "./ssh";
 
 export interface ProbeTarget {
   readonly connection: Connection;

@@ -1,7 +1,7 @@
 import { remote } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
+import type { Connection, Endpoint } from "./connection";
 import { assemble, quote, type ScriptName } from "./shell";
-import type { Connection, Endpoint } from "./ssh";
 
 /** The steps of a node in the order they depend on each other. */
 export const STEPS = ["host", "binaries", "files", "member", "health"] as const;

@@ -1,5 +1,3 @@
-import type { Architecture } from "./config/types";
-
 /** Installed when the configuration names no version. */
 export const DEFAULT_VERSION = "3.6.16";
 
@@ -64,6 +62,9 @@ export function versionProblem(version: Version): string | undefined {
   }
   return undefined;
 }
+
+/** As the releases spell it. */
+export type Architecture = "amd64" | "arm64";
 
 /** SHA-256 of the official Linux tarballs, from the SHA256SUMS published with each release. */
 const KNOWN_DIGESTS: Readonly<Record<string, Readonly<Record<Architecture, string>>>> = {

@@ -2,9 +2,10 @@ import { homedir } from "node:os";
 import * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
 import { checkSettings } from "../settings";
-import { resolveConnections, type Surroundings } from "../ssh";
 import { DEFAULT_VERSION, knownDigests, OFFICIAL_DOWNLOADS, parseVersion } from "../versions";
 import { check, isMap, unknownKey, unwrap } from "./check";
+import { resolveConnections } from "./connections";
+import type { Surroundings } from "./private-key";
 import { ConfigError, Problems } from "./problems";
 import {
   checkLost,

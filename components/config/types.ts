@@ -1,4 +1,5 @@
-import type { Connection } from "../ssh";
+import type { Connection } from "../connection";
+import type { Architecture } from "../versions";
 
 /** One machine of the cluster. A lost node is gone for good: it is never dialled, only removed. */
 export interface NodeConfig {
@@ -47,8 +48,6 @@ export interface HostConfig {
   /** Seconds between a host's clock and the operator's. */
   readonly maximumClockSkew: number;
 }
-
-export type Architecture = "amd64" | "arm64";
 
 /** Which etcd release is installed and from where. */
 export interface ReleaseConfig {

@@ -1,5 +1,5 @@
 import type { ClusterConfig, NodeConfig } from "../../components/config";
-import type { Connection } from "../../components/ssh";
+import type { Connection } from "../../components/connection";
 
 /** What a search for private keys must find when one is in the clear. */
 export const CANARY = "canary-of-a-private-key";

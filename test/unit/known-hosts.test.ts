@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { findHostKey, parseKnownHosts } from "../../components/known-hosts";
+import { findHostKey, parseKnownHosts } from "../../components/config/known-hosts";
 import { hostKey } from "./support/config";
 
 const ED = hostKey(1);

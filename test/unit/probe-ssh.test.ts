@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, onTestFinished, test } from "vitest";
+import type { Connection } from "../../components/connection";
 import type { Look } from "../../components/look";
 import { lookAtHosts } from "../../components/probe";
-import type { Connection } from "../../components/ssh";
 import { connection } from "../support/fixtures";
 import { type Answer, keyPair, type Sshd, startSshd } from "../support/sshd";
 

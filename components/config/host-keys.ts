@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import type { z } from "zod";
-import type { Path, Problems } from "./config/problems";
-import type { sshSchema } from "./config/schema";
 import { findHostKey, type KnownHosts, parseKnownHosts } from "./known-hosts";
 import { expand, reasonOf, type Surroundings } from "./private-key";
+import type { Path, Problems } from "./problems";
+import type { sshSchema } from "./schema";
 
 type Ssh = z.output<typeof sshSchema>;
 

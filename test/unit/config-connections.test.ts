@@ -3,8 +3,8 @@ import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
-import type { Surroundings } from "../../components/private-key";
-import type { Connection } from "../../components/ssh";
+import type { Surroundings } from "../../components/config/private-key";
+import type { Connection } from "../../components/connection";
 import { hostKey, mistakes, operator, privateKey, read } from "./support/config";
 
 const made: string[] = [];

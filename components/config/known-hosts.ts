@@ -1,5 +1,5 @@
 import { createHmac } from "node:crypto";
-import { readHostKey } from "./config/values";
+import { readHostKey } from "./values";
 
 /** One line of a known_hosts file. */
 interface Entry {

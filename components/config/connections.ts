@@ -1,34 +1,11 @@
 import { statSync } from "node:fs";
 import type { z } from "zod";
-import type { Checked } from "./config/check";
-import type { Path, Problems } from "./config/problems";
-import type { nodeSchema, sshSchema } from "./config/schema";
+import type { Connection, Endpoint } from "../connection";
+import type { Checked } from "./check";
 import { HostKeys } from "./host-keys";
 import { expand, readPrivateKey, type Surroundings } from "./private-key";
-
-export type { Surroundings } from "./private-key";
-
-/** How a machine on the way to a node is reached and logged in to. */
-export interface Endpoint {
-  readonly host: string;
-  readonly port: number;
-  readonly user: string;
-  /** The text of the key file: secret. */
-  readonly privateKey?: string;
-  /** Absolute path of the file that `privateKey` was read from. */
-  readonly privateKeyFile?: string;
-  /** Socket of a running SSH agent. */
-  readonly agentSocket?: string;
-  /** Public host key as `TYPE BASE64`; absent only when the configuration says so in words. */
-  readonly hostKey?: string;
-}
-
-/** Everything needed to run commands on one node. */
-export interface Connection extends Endpoint {
-  /** Commands must go through sudo. */
-  readonly sudo: boolean;
-  readonly bastion?: Endpoint;
-}
+import type { Path, Problems } from "./problems";
+import type { nodeSchema, sshSchema } from "./schema";
 
 export interface Connections {
   readonly connections: ReadonlyMap<string, Connection>;
