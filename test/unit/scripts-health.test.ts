@@ -185,11 +185,21 @@ describe.skipIf(reason !== undefined)(`step health${reason ? ` (${reason})` : ""
     });
 
     test("names the values when there are two, and refuses none", () => {
-      expect(one("Leader", "leader", "7", "8", "7").stderr).toBe(
-        "etcd01: the members disagree about the leader: 7 8\n",
-      );
+      expect(one("Leader", "leader", "7", "8", "7")).toMatchObject({
+        status: 1,
+        stdout: "the members disagree about the leader: 7 8\n",
+      });
       expect(one("Other", "leader").status).toBe(1);
+      expect(one("Leader", "leader", "0", "0").status).toBe(1);
     });
+  });
+
+  test("waits for a member that is told who leads a moment later", () => {
+    host.sh("printf 0 >/var/paper/field-a3-Leader");
+    const { status, stderr } = run(
+      "AGREE_SECONDS=5; sleep() { rm -f /var/paper/field-a3-Leader; }; apply gate",
+    );
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   });
 
   test.each([
