@@ -153,11 +153,6 @@ function membersAfter(world: World, plan: Plan): Prediction {
   if (refusals.length > 0) {
     return refused(...refusals);
   }
-  // Nothing to do, so nobody waits for a host without power.
-  const idle =
-    plan.map(({ name }) => name).join() === known.join() &&
-    [...leaving, ...rebuilt].length === 0 &&
-    wanted.every((name) => quorum.includes(name) || is(name, "off"));
   const cleaned = leaving.filter((name) => !lost.includes(name) && name !== learner);
   return {
     refusals: [],
@@ -166,7 +161,8 @@ function membersAfter(world: World, plan: Plan): Prediction {
       rebuilt: [...rebuilt].sort(),
       leaving: [...leaving].sort(),
     },
-    completes: idle || together([...wanted, ...cleaned], conditions),
+    // Also when there is nothing to do: while a host without power is in the list nobody vouches for the cluster.
+    completes: together([...wanted, ...cleaned], conditions),
   };
 }
 
