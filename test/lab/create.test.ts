@@ -286,8 +286,8 @@ describe("the ports", () => {
         .then(({ code }) => code);
     for (const host of hosts) {
       expect(await connect(2379, host)).toBe(0);
-      // Dropped, not refused: `timeout` has to end it.
-      expect(await connect(2380, host)).toBe(124);
+      // Refused at once; `timeout` would end it with 124.
+      expect(await connect(2380, host)).toBe(1);
       const other = host === "etcd01" ? "etcd02" : "etcd01";
       expect(await on(lab, other, `nc -z -w 2 ${hostAddress(host)} 2380 && echo open`)).toBe(
         "open",
