@@ -85,7 +85,7 @@ export const DRIFT_CASES: readonly DriftCase[] = [
   ...file(UNIT, "member", PUBLIC, flag("--max-txn-ops=256")),
   ...file(`${PKI}/ca.pem`, "member", PUBLIC, selfSigned(`${PKI}/ca.pem`)),
   ...file(`${PKI}/client.pem`, "files", PUBLIC, selfSigned(`${PKI}/client.pem`)),
-  ...file(RULES, "host", PUBLIC, `sed -i /drop/d ${RULES}`),
+  ...file(RULES, "host", PUBLIC, `sed -i /reject/d ${RULES}`),
   ...file(FIREWALL_UNIT, "host", PUBLIC, `sed -i s/network-pre/network/ ${FIREWALL_UNIT}`),
   ...file(ADDRESSES, "host", PUBLIC, `echo IPAddressAllow=any >>${ADDRESSES}`),
   ...file(NODES, "host", PUBLIC, `sed -i 1d ${NODES}`),
