@@ -31,7 +31,8 @@ apply() {
   learners=$(awk '$4 == "true" { print $2 }' <<<"$list")
   if [ -n "$learners" ]; then fail "$learners is still a learner"; fi
   if [ "$FIREWALL" = yes ]; then narrow_firewall; fi
-  await_agreement
+  # Also one that has moved publishes where its clients find it a moment later.
+  status=$(retry "$AGREE_SECONDS" agreed_status 2>&1) || fail "$status"
   if [ "$(field Version)" != "$VERSION" ]; then fail "runs etcd $(field Version), expected $VERSION"; fi
   version_settled
   keep_process
@@ -90,19 +91,8 @@ field() {
   printf '%s' "${seen%$'\n'}"
 }
 
-# await_agreement: every member answers, and all say the same of the cluster. One that has moved publishes where its clients find
-# it a moment later, and one that was cut off learns who leads.
-await_agreement() {
-  local words deadline=$((SECONDS + AGREE_SECONDS))
-  until words=$(disagreement); do
-    if [ "$SECONDS" -ge "$deadline" ]; then fail "$words"; fi
-    sleep 0.25
-  done
-  status=$words
-}
-
-# disagreement: prints the status of every member when all agree; else it says why not, and fails.
-disagreement() {
+# agreed_status: the status of every member, when all say the same of the cluster; else it says why not, and fails.
+agreed_status() {
   local status
   if ! status=$(etcdctl_as_client --endpoints "$LOCAL" --command-timeout 10s endpoint status --cluster --write-out fields 2>&1); then
     echo "cannot ask every member for its status: $(grep -vE '^("|\{|$)' <<<"$status" | paste -sd ' ' -)"

@@ -35,7 +35,6 @@ export const THREE: readonly PaperMember[] = [1, 2, 3].map((number) => ({
 /** What bash reads before the call: nothing waits, and whoever is not sick accepts connections. */
 const PRELUDE = `
 READY_SECONDS=0
-AGREE_SECONDS=0
 SETTLE_SECONDS=0
 sleep() { :; }
 eval "$(declare -f retry | sed '1s/retry/patiently/')"

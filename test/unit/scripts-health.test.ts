@@ -197,7 +197,7 @@ describe.skipIf(reason !== undefined)(`step health${reason ? ` (${reason})` : ""
   test("waits for a member that is told who leads a moment later", () => {
     host.sh("printf 0 >/var/paper/field-a3-Leader");
     const { status, stderr } = run(
-      "AGREE_SECONDS=5; sleep() { rm -f /var/paper/field-a3-Leader; }; apply gate",
+      'retry() { patiently "$@"; }; sleep() { rm -f /var/paper/field-a3-Leader; }; apply gate',
     );
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   });
