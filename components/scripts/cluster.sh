@@ -75,14 +75,19 @@ sick_others() {
 
 # hand_over ID: if member ID leads, another voter takes over first, so that the cluster has one short election at most.
 hand_over() {
-  local id name words=
   if [ "$(status_field "$LOCAL" Leader)" != "$1" ]; then return; fi
+  move_lead "$LOCAL" < <(successors "$1")
+}
+
+# move_lead ENDPOINT: from the leader there to the first member on standard input, a line «ID NAME» each, that takes it over.
+move_lead() {
+  local id name words=
   while read -r id name; do
-    if words=$(etcdctl_as_client --endpoints "$LOCAL" move-leader "$id" 2>&1); then
+    if words=$(etcdctl_as_client --endpoints "$1" move-leader "$id" 2>&1 </dev/null); then
       say "leadership handed over to $name"
       return
     fi
-  done < <(successors "$1")
+  done
   # etcd tries once more by itself when it stops.
   if [ -n "$words" ]; then say "nobody took over the leadership: $words"; fi
 }

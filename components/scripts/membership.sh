@@ -98,13 +98,13 @@ removal_order() {
 }
 
 # hand_over_from ENDPOINT LIST SURPLUS: from the leader there to the first started voter that stays.
-hand_over_from() {
+hand_over_from() { move_lead "$1" < <(staying "$2" "$3"); }
+
+# staying LIST SURPLUS: started voters that stay, a line «ID NAME» each.
+staying() {
   local id name peers learner started
   while read -r id name peers learner started; do
-    if [ "$learner" = true ] || [ "$started" = no ] || grep -q "^$id " <<<"$3"; then continue; fi
-    if etcdctl_as_client --endpoints "$1" move-leader "$id" >/dev/null 2>&1; then
-      say "leadership handed over to $name"
-      return
-    fi
-  done <<<"$2"
+    if [ "$learner" = true ] || [ "$started" = no ] || grep -q "^$id " <<<"$2"; then continue; fi
+    printf '%s %s\n' "$id" "$name"
+  done <<<"$1"
 }
