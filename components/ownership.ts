@@ -1,4 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
+import { contentOf } from "./content";
 import { Refusal } from "./refusal";
 
 /**
@@ -29,10 +30,4 @@ export async function refuseOthers(
       ].join("\n"),
     );
   }
-}
-
-/** Undefined while it is not known: functions given to `apply` are not called then. */
-export async function contentOf(output: pulumi.Output<string>): Promise<string | undefined> {
-  const known: unknown = await Reflect.get(output, "isKnown");
-  return known === false ? undefined : new Promise((resolve) => output.apply(resolve));
 }
