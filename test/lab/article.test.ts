@@ -1,7 +1,7 @@
 /** The article's drill: a value outlives the loss of each node in turn. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { hostAddress, Lab } from "../support/lab";
-import { eventually, freshLab, hosts, on, Stack, succeed } from "./support/stack";
+import { Lab } from "../support/lab";
+import { connect, eventually, freshLab, hosts, on, Stack, succeed } from "./support/stack";
 
 const lab = new Lab("test");
 const stack = new Stack(lab, "article");
@@ -55,12 +55,8 @@ test("a host that lost its power comes back by itself, packet filter included", 
     stack.etcdctl(["get", "--print-value-only", "dark"], ["etcd02"]),
   );
   expect(stdout).toBe("yes\n");
-  const connect = (port: number) =>
-    lab
-      .run(["timeout", "2", "bash", "-c", `: </dev/tcp/${hostAddress("etcd02")}/${port}`])
-      .then(({ code }) => code);
-  expect(await connect(2379)).toBe(0);
+  expect(await connect(lab, "etcd02", 2379)).toBe(0);
   // Refused to the operator, whose port 2379 is open; etcd listens on both.
-  expect(await connect(2380)).toBe(1);
+  expect(await connect(lab, "etcd02", 2380)).toBe(1);
   await succeed(stack.previewNothing());
 });

@@ -5,8 +5,17 @@ import { generator } from "../support/random";
 import { credentials, PKI } from "./support/etcdctl";
 import { killedUp, type Moment } from "./support/interrupt";
 import { unnoticed } from "./support/load";
-import { hoursBack } from "./support/operations";
-import { eventually, freshLab, on, onAll, printed, refuse, Stack, succeed } from "./support/stack";
+import {
+  eventually,
+  freshLab,
+  hoursBack,
+  on,
+  onAll,
+  printed,
+  refuse,
+  Stack,
+  succeed,
+} from "./support/stack";
 
 const lab = new Lab("test");
 const stack = new Stack(lab, "certificates");

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { hostAddress, Lab, type Result } from "../support/lab";
 import { PKI } from "./support/etcdctl";
 import {
+  connect,
   freshLab,
   hosts,
   type Outputs,
@@ -280,14 +281,10 @@ describe("the ports", () => {
   });
 
   test("2380 is closed to everyone but members, 2379 is not", async () => {
-    const connect = (port: number, host: string) =>
-      lab
-        .run(["timeout", "2", "bash", "-c", `: </dev/tcp/${hostAddress(host)}/${port}`])
-        .then(({ code }) => code);
     for (const host of hosts) {
-      expect(await connect(2379, host)).toBe(0);
+      expect(await connect(lab, host, 2379)).toBe(0);
       // Refused at once; `timeout` would end it with 124.
-      expect(await connect(2380, host)).toBe(1);
+      expect(await connect(lab, host, 2380)).toBe(1);
       const other = host === "etcd01" ? "etcd02" : "etcd01";
       expect(await on(lab, other, `nc -z -w 2 ${hostAddress(host)} 2380 && echo open`)).toBe(
         "open",

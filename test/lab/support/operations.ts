@@ -1,6 +1,6 @@
 /** Changes of a running cluster that a test can make, kill and make again. */
 import type { Moment } from "./interrupt";
-import { type RunOptions, subject, type Values } from "./stack";
+import { hoursBack, type RunOptions, subject, type Values } from "./stack";
 
 export interface Operation {
   readonly name: string;
@@ -20,11 +20,6 @@ export const OLDEST = "3.5.35";
 export const OLDER = "3.6.16";
 export const NEWER = "3.7.2";
 export const NEWEST = "3.7.3";
-
-/** The tls stand-in's clock: so many hours back, so that what is made by it ends that much earlier. */
-export function hoursBack(hours: number): RunOptions {
-  return { env: { LAB_NOW: new Date(Date.now() - hours * 3_600_000).toISOString() } };
-}
 
 /** Three times the binaries, two members of three. */
 const ROLL = { progress: { word: "updated", events: 5 }, part: 1.5 } as const;

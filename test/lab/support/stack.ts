@@ -16,6 +16,11 @@ export interface RunOptions {
   readonly timeoutMs?: number;
 }
 
+/** The tls stand-in's clock: so many hours back, so that what is made by it ends that much earlier. */
+export function hoursBack(hours: number): RunOptions {
+  return { env: { LAB_NOW: new Date(Date.now() - hours * 3_600_000).toISOString() } };
+}
+
 const outputsSchema = z.object({
   endpoints: z.array(z.string()),
   members: z.array(z.object({ name: z.string(), peerUrls: z.string(), id: z.string() })),
@@ -159,6 +164,12 @@ function reachable(lab: Lab): Values {
     pki: { subject },
     downloadUrl: "http://192.168.1.1:8080",
   };
+}
+
+/** How the operator's connection to a host's port ends: 0 it was taken, 1 refused, 124 nobody answered for two seconds. */
+export async function connect(lab: Lab, host: string, port: number): Promise<number> {
+  const dial = `: </dev/tcp/${hostAddress(host)}/${port}`;
+  return (await lab.run(["timeout", "2", "bash", "-c", dial])).code;
 }
 
 /** A lab whose hosts, backend and configuration are new, whatever an earlier test left. */
