@@ -127,7 +127,8 @@ export function judge(looked: ReadonlyMap<string, Look>, now: Date, expected: Ex
   });
   const order = inTurn([...looks], ([name, look]) => place(name, look)).map(([name]) => name);
   if (!formed && seen.length === looks.size && recovery.first === undefined) {
-    findings.push(...judgeStrangers(expected.former, expected.nodes));
+    const bare = seen.every(({ receipts }) => receipts.size === 0);
+    findings.push(...judgeStrangers(expected.former, expected.nodes, bare));
   }
   const roll = judgeVersions({ looks, order, live, change, configured: expected.version });
   findings.push(...change.findings, ...roll.findings, ...rotation.findings);

@@ -236,19 +236,30 @@ function leave(one: LiveMember, lost: boolean): string {
 }
 
 /**
- * The same when no node has a member. A new cluster would be formed then, which must not happen
- * beside one that lives on elsewhere: only when every host of that one is here, and empty.
+ * The same when no node has a member. A new cluster would be formed then, which must happen neither
+ * beside one that lives on elsewhere nor in place of one whose hosts are all empty: its clients
+ * would find nothing, and take that for the truth.
+ *
+ * @param former members of the cluster of this stack's last run that came to its end.
+ * @param bare no host bears a trace of this program, as one does whose cluster is only half made.
  */
 export function judgeStrangers(
   former: readonly Pick<NodeConfig, "name" | "address">[],
   nodes: readonly NodeConfig[],
+  bare: boolean,
 ): readonly string[] {
   const here = new Set(nodes.filter(({ lost }) => !lost).map(({ address }) => address));
-  return former.every(({ address }) => here.has(address))
-    ? []
-    : [
-        `none of the nodes is a member of the cluster of ${former.map(({ name }) => name).join(", ")}, so a second one would be formed; keep one that is until the new ones have joined, or end that cluster with \`pulumi destroy\` first`,
-      ];
+  const names = former.map(({ name }) => name).join(", ");
+  if (former.some(({ address }) => !here.has(address))) {
+    return [
+      `none of the nodes is a member of the cluster of ${names}, so a second one would be formed; keep one that is until the new ones have joined, or end that cluster with \`pulumi destroy\` first`,
+    ];
+  }
+  return former.length > 0 && bare
+    ? [
+        `nothing is left of the cluster of ${names} on any host, so an empty one would take its place; bring it back from a snapshot with etcd:recover (docs/recovery.md), or, if its data is to be given up, end it with \`pulumi destroy\` first`,
+      ]
+    : [];
 }
 
 /** Why the others cannot do without those that go, if they cannot. */

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Lab } from "../support/lab";
 import { difference, hostStates } from "./support/host-state";
-import { freshLab, hosts, on, printed, Stack, succeed } from "./support/stack";
+import { freshLab, hosts, on, printed, refuse, Stack, succeed } from "./support/stack";
 
 const lab = new Lab("test");
 const stack = new Stack(lab, "destroy");
@@ -97,4 +97,16 @@ test("destroy.snapshot: false leaves no snapshot", async () => {
   for (const host of hosts) {
     expect(await snapshots(host)).toEqual(host === "etcd01" ? before : []);
   }
+});
+
+test("a cluster whose hosts have all lost everything is ended by it, and only then begun anew", async () => {
+  await succeed(stack.up());
+  const { clusterId } = await stack.outputs();
+  for (const host of hosts) {
+    await lab.wipe(host);
+  }
+  expect(await refuse(stack.up())).toContain("end it with `pulumi destroy` first");
+  await succeed(stack.destroy());
+  await succeed(stack.up());
+  expect((await stack.outputs()).clusterId).not.toBe(clusterId);
 });

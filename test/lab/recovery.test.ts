@@ -133,6 +133,14 @@ test("all hosts are wiped: one up with a snapshot on one of them", async () => {
   await lab.exec("etcd03", "mkdir -p /var/backups/etcd; base64 -d >/var/backups/etcd/kept.db", {
     input: file,
   });
+  // Without the edit no empty cluster passes for the old one.
+  const bare = await hostStates(lab, true);
+  for (const run of [() => stack.preview(), () => stack.up()]) {
+    expect(await refuse(run())).toContain(
+      "nothing is left of the cluster of etcd01, etcd02, etcd03 on any host, so an empty one would take its place;",
+    );
+  }
+  expect(await hostStates(lab, true)).toEqual(bare);
   const edit = { node: "etcd03", snapshot: "/var/backups/etcd/kept.db", confirm: cluster };
   stack.configure({ recover: edit });
   expect(printed(await succeed(stack.preview()))).toMatch(

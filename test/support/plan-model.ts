@@ -83,9 +83,11 @@ function membersAfter(world: World, plan: Plan): Prediction {
     }
     // Where the old cluster lives on, or may, a second one must not be formed beside it.
     const elsewhere = leaving.filter(voting);
-    return elsewhere.length > 0
-      ? refused(`nobody stays of ${list(voters)}`)
-      : { refusals: [], completes: together(wanted, conditions) };
+    if (elsewhere.length > 0) {
+      return refused(`nobody stays of ${list(voters)}`);
+    }
+    // Where all of it is gone, an empty one must not pass for it.
+    return refused(`nothing left of ${list(voters)}`);
   }
 
   const quorum = quorumOf(world);
@@ -218,6 +220,10 @@ const REASONS: readonly (readonly [RegExp, Words])[] = [
   [
     /^none of the nodes is a member of the cluster of (.*), so a second one would be formed; /,
     ([who], names) => `nobody stays of ${list(names(who))}`,
+  ],
+  [
+    /^nothing is left of the cluster of (.*) on any host, so an empty one would take its place; /,
+    ([who], names) => `nothing left of ${list(names(who))}`,
   ],
 ];
 

@@ -135,14 +135,19 @@ describe("several hosts without a running member", () => {
   });
 });
 
-test("a second cluster is refused when the one of the last run has hosts elsewhere", () => {
+test("a new cluster is refused when the one of the last run has hosts elsewhere, or has lost all", () => {
   const former = [node(1), node(2)];
   const finding = [
     expect.stringMatching(/^none of the nodes is a member of the cluster of etcd01, /),
   ];
   expect(judged({ etcd03: bare() }, { nodes: [node(3)], former }).findings).toEqual(finding);
   const both = { etcd01: bare(), etcd02: bare() };
-  expect(judged(both, { nodes: former, former }).findings).toEqual([]);
+  expect(judged(both, { nodes: former, former }).findings).toEqual([
+    expect.stringMatching(/^nothing is left of the cluster of etcd01, etcd02 on any host, /),
+  ]);
+  // One host that bears a receipt is enough: the others were never made.
+  const half = { ...both, etcd01: settled({}, { formed: false }) };
+  expect(judged(half, { nodes: former, former }).findings).toEqual([]);
   // One that bears the mark has been there.
   const marked = { etcd01: bare({ formed: true }) };
   expect(judged(marked, { nodes: [node(1)], former }).findings).toEqual([]);

@@ -274,14 +274,22 @@ describe("when no node has a member", () => {
   test("no second cluster is formed beside the one that lives on elsewhere", () => {
     const finding =
       "none of the nodes is a member of the cluster of etcd01, etcd02, so a second one would be formed; keep one that is until the new ones have joined, or end that cluster with `pulumi destroy` first";
-    expect(judgeStrangers(former, [node(3)])).toEqual([finding]);
-    expect(judgeStrangers(former, [node(1), node(3)])).toEqual([finding]);
-    expect(judgeStrangers(former, [node(1), node(2, true)])).toEqual([finding]);
+    for (const bare of [true, false]) {
+      expect(judgeStrangers(former, [node(3)], bare)).toEqual([finding]);
+      expect(judgeStrangers(former, [node(1), node(3)], bare)).toEqual([finding]);
+      expect(judgeStrangers(former, [node(1), node(2, true)], bare)).toEqual([finding]);
+    }
   });
 
-  test("one is formed where there never was one, or where every host of it is empty", () => {
-    expect(judgeStrangers([], [node(1)])).toEqual([]);
-    expect(judgeStrangers(former, [node(2), node(1), node(3)])).toEqual([]);
+  test("no empty one takes the place of one whose hosts have all lost everything", () => {
+    expect(judgeStrangers(former, [node(2), node(1), node(3)], true)).toEqual([
+      "nothing is left of the cluster of etcd01, etcd02 on any host, so an empty one would take its place; bring it back from a snapshot with etcd:recover (docs/recovery.md), or, if its data is to be given up, end it with `pulumi destroy` first",
+    ]);
+  });
+
+  test("one is formed where there never was one, and a half made one is finished", () => {
+    expect(judgeStrangers([], [node(1)], true)).toEqual([]);
+    expect(judgeStrangers(former, [node(2), node(1)], false)).toEqual([]);
   });
 });
 
