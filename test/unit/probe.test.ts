@@ -222,6 +222,15 @@ describe("the options of ssh", () => {
     });
   });
 
+  test("leave out the exchange of keys that alone takes as long as the login", () => {
+    const methods =
+      parsed(sshOptions(connection("h")))
+        .get("kexalgorithms")
+        ?.split(",") ?? [];
+    expect(methods).toContain("curve25519-sha256");
+    expect(methods.filter((method) => method.startsWith("sntrup"))).toEqual([]);
+  });
+
   test("ask for the signatures that an RSA key makes today", () => {
     const options = parsed(sshOptions(connection("h", { hostKey: "ssh-rsa AAAA" })));
     expect(options.get("hostkeyalgorithms")).toBe("rsa-sha2-512,rsa-sha2-256");
