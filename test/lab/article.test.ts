@@ -1,21 +1,15 @@
 /** The article's drill: a value outlives the loss of each node in turn. */
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { Lab } from "../support/lab";
-import { connect, eventually, freshLab, hosts, on, Stack, succeed } from "./support/stack";
+import { beforeAll, expect, test } from "vitest";
+import { freshStack } from "./support/fresh";
+import { connect, eventually, hosts, on, succeed } from "./support/stack";
 
-const lab = new Lab("test");
-const stack = new Stack(lab, "article");
+const stack = freshStack("article");
+const { lab } = stack;
 
 beforeAll(async () => {
-  await freshLab(lab);
-  await stack.create();
   await succeed(stack.up());
   const put = await succeed(stack.etcdctl(["put", "clavePrueba", "Esto es una prueba"]));
   expect(put.stdout).toBe("OK\n");
-});
-
-afterAll(async () => {
-  await lab.down(true);
 });
 
 async function healthy(host: string): Promise<void> {

@@ -1,24 +1,16 @@
 /** Certificates that end, in real time, and CAs that are replaced while the cluster serves. */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Lab } from "../support/lab";
+import { beforeAll, describe, expect, test } from "vitest";
 import { generator } from "../support/random";
 import { credentials, PKI } from "./support/etcdctl";
+import { freshStack } from "./support/fresh";
 import { killedUp, type Moment } from "./support/interrupt";
 import { unnoticed } from "./support/load";
-import {
-  eventually,
-  freshLab,
-  hoursBack,
-  on,
-  onAll,
-  printed,
-  refuse,
-  Stack,
-  succeed,
-} from "./support/stack";
+import { eventually, hoursBack, on, onAll, printed, refuse, succeed } from "./support/stack";
 
-const lab = new Lab("test");
-const stack = new Stack(lab, "certificates");
+const stack = freshStack("certificates", {
+  config: { pki: { caValidityHours: 87600, renewalHours: 500 } },
+});
+const { lab } = stack;
 
 /** Certificates of so many hours that are made by this clock end in so many seconds. */
 const endingIn = (seconds: number, hours: number) => hoursBack(hours - seconds / 3600);
@@ -53,13 +45,7 @@ const timed = async (up: Promise<unknown>) => {
 };
 
 beforeAll(async () => {
-  await freshLab(lab);
-  await stack.create({ pki: { caValidityHours: 87600, renewalHours: 500 } });
   await timed(succeed(stack.up(endingIn(600 * 3600, 43800))));
-});
-
-afterAll(async () => {
-  await lab.down(true);
 });
 
 test("certificates that end soon are warned of, and nothing is planned", async () => {

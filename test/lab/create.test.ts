@@ -3,35 +3,20 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { hostAddress, Lab, type Result } from "../support/lab";
+import { beforeAll, describe, expect, test } from "vitest";
+import { hostAddress, type Result } from "../support/lab";
 import { PKI } from "./support/etcdctl";
-import {
-  connect,
-  freshLab,
-  hosts,
-  type Outputs,
-  on,
-  onAll,
-  resources,
-  Stack,
-  succeed,
-} from "./support/stack";
+import { freshStack } from "./support/fresh";
+import { connect, hosts, type Outputs, on, onAll, resources, succeed } from "./support/stack";
 
-const lab = new Lab("test");
-const stack = new Stack(lab, "create");
+const stack = freshStack("create");
+const { lab } = stack;
 let made: Result;
 let outputs: Outputs;
 
 beforeAll(async () => {
-  await freshLab(lab);
-  await stack.create();
   made = await succeed(stack.up({ skipPreview: false }));
   outputs = await stack.outputs();
-});
-
-afterAll(async () => {
-  await lab.down(true);
 });
 
 function mainPids(): Promise<string[]> {

@@ -1,26 +1,20 @@
 /** `pulumi destroy`: the hosts are as they were, but for the final snapshot. */
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { Lab } from "../support/lab";
+import { beforeAll, expect, test } from "vitest";
+import { freshStack } from "./support/fresh";
 import { difference, hostStates } from "./support/host-state";
-import { freshLab, hosts, on, printed, refuse, Stack, succeed } from "./support/stack";
+import { hosts, on, printed, refuse, succeed } from "./support/stack";
 
-const lab = new Lab("test");
-const stack = new Stack(lab, "destroy");
+const stack = freshStack("destroy");
+const { lab } = stack;
 const SNAPSHOTS = "/var/backups/etcd";
 let bare: string[][];
 let firstCluster: string;
 
 beforeAll(async () => {
-  await freshLab(lab);
-  await stack.create();
   bare = await hostStates(lab, false);
   await succeed(stack.up());
   firstCluster = (await stack.outputs()).clusterId;
   await succeed(stack.etcdctl(["put", "clavePrueba", "Esto es una prueba"]));
-});
-
-afterAll(async () => {
-  await lab.down(true);
 });
 
 async function snapshots(host: string): Promise<string[]> {

@@ -2,20 +2,18 @@
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { Lab } from "../support/lab";
-import { freshLab, hosts, onAll, refuse, Stack, succeed } from "./support/stack";
+import { beforeAll, expect, test } from "vitest";
+import { freshStack } from "./support/fresh";
+import { hosts, onAll, refuse, succeed } from "./support/stack";
 
-const lab = new Lab("test");
-const stack = new Stack(lab, "download");
+const stack = freshStack("download");
+const { lab } = stack;
 const architecture = process.arch === "arm64" ? "arm64" : "amd64";
 const name = `etcd-v3.6.16-linux-${architecture}.tar.gz`;
 const tarball = join(lab.directory, "mirror/v3.6.16", name);
 let right: string;
 
 beforeAll(async () => {
-  await freshLab(lab);
-  await stack.create();
   mkdirSync(join(lab.directory, "mirror/v3.6.16"), { recursive: true });
   await succeed(
     lab.run(["curl", "-fsS", "-o", tarball, `http://192.168.1.1:8080/v3.6.16/${name}`]),
@@ -26,10 +24,6 @@ beforeAll(async () => {
   const middle = Math.floor(content.length / 2);
   content.writeUInt8(content.readUInt8(middle) ^ 1, middle);
   writeFileSync(tarball, content);
-});
-
-afterAll(async () => {
-  await lab.down(true);
 });
 
 function sha256(content: Buffer): string {

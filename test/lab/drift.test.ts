@@ -1,22 +1,12 @@
 /** What is changed by hand on a host is seen in a preview, and one up takes it back. */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Lab } from "../support/lab";
+import { describe, expect, test } from "vitest";
 import { DRIFT_CASES, roundsOf } from "./support/drift-cases";
-import { freshLab, hosts, on, onAll, printed, resources, Stack, succeed } from "./support/stack";
+import { freshCluster } from "./support/fresh";
+import { hosts, on, onAll, printed, resources, succeed } from "./support/stack";
 
-const lab = new Lab("test");
-const stack = new Stack(lab, "drift");
+const stack = freshCluster("drift");
+const { lab } = stack;
 const PID = "systemctl show --property MainPID --value etcd.service";
-
-beforeAll(async () => {
-  await freshLab(lab);
-  await stack.create();
-  await succeed(stack.up());
-});
-
-afterAll(async () => {
-  await lab.down(true);
-});
 
 const rounds = roundsOf(DRIFT_CASES, hosts).map((round) => ({
   cases: [...round].flatMap(([host, cases]) => cases.map((drift) => ({ host, ...drift }))),

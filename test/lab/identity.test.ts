@@ -2,26 +2,15 @@
  * Data that is not the host's own: nothing is started on it, nothing of it is deleted. And learners
  * that a run which was killed left behind.
  */
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { Lab } from "../support/lab";
+import { expect, test } from "vitest";
 import { ETCDCTL } from "./support/etcdctl";
-import { freshLab, on, onAll, printed, refuse, Stack, succeed } from "./support/stack";
+import { freshCluster } from "./support/fresh";
+import { on, onAll, printed, refuse, succeed } from "./support/stack";
 
-const lab = new Lab("test");
-const stack = new Stack(lab, "identity");
+const stack = freshCluster("identity");
+const { lab } = stack;
 const IDS = "cat /var/lib/etcd-on-pulumi/identity";
 const CONTENT = "cd /var/lib/etcd && find . -type f -exec sha256sum {} + | sort";
-
-beforeAll(async () => {
-  await freshLab(lab);
-  await stack.create();
-  await succeed(stack.up());
-  await succeed(stack.etcdctl(["put", "clavePrueba", "Esto es una prueba"]));
-});
-
-afterAll(async () => {
-  await lab.down(true);
-});
 
 /** Preview and up refuse with these words; etcd02 runs nothing and its data stays as it is. */
 async function expectRefused(words: string): Promise<void> {

@@ -2,31 +2,25 @@
  * Changes of a running cluster, each killed at random points: the next `up` finishes them. KILLS points for each operation (1)
  * drawn from SEED (1); `npm run campaign -- kills` takes more, and a new seed each time.
  */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Lab } from "../support/lab";
+import { beforeAll, describe, expect, test } from "vitest";
 import { generator } from "../support/random";
+import { freshStack } from "./support/fresh";
 import { expectOneCluster, killedUp } from "./support/interrupt";
 import { NEWER, NEWEST, OLDER, OLDEST, OPERATIONS } from "./support/operations";
-import { freshLab, onAll, printed, Stack, succeed } from "./support/stack";
+import { onAll, printed, succeed } from "./support/stack";
 
-const lab = new Lab("test");
-const stack = new Stack(lab, "kills");
+const stack = freshStack("kills", { config: { version: OLDEST } });
+const { lab } = stack;
 const seed = Number(process.env.SEED ?? 1);
 const points = Number(process.env.KILLS ?? 1);
 const random = generator(seed);
 let clusterId: string;
 
 beforeAll(async () => {
-  await freshLab(lab);
   await lab.release(OLDEST, NEWER, NEWEST);
-  await stack.create({ version: OLDEST });
   await succeed(stack.up());
   ({ clusterId } = await stack.outputs());
   await succeed(stack.etcdctl(["put", "clavePrueba", "Esto es una prueba"]));
-});
-
-afterAll(async () => {
-  await lab.down(true);
 });
 
 /** The cluster that was there before, its key, the release asked for, and nothing left to do. */

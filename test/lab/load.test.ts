@@ -1,25 +1,15 @@
 /** The load on real hosts: silent when nothing is wrong, and not when something is. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { violations } from "../load/check";
 import { entries, type History, wrote } from "../load/history";
 import { complaints } from "../load/report";
-import { Lab } from "../support/lab";
+import { freshCluster } from "./support/fresh";
 import { expectUnnoticed, Load, unnoticed } from "./support/load";
-import { endpoint, freshLab, onAll, Stack, succeed } from "./support/stack";
+import { endpoint, onAll, succeed } from "./support/stack";
 
-const lab = new Lab("test");
-const stack = new Stack(lab, "load");
-
-beforeAll(async () => {
-  await freshLab(lab);
-  await stack.create();
-  await succeed(stack.up());
-});
-
-afterAll(async () => {
-  await lab.down(true);
-});
+const stack = freshCluster("load");
+const { lab } = stack;
 
 let quiet: History = [];
 

@@ -1,23 +1,17 @@
 /** Two operators at once: the hosts say who is at work. */
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { Lab } from "../support/lab";
+import { beforeAll, expect, test } from "vitest";
+import { freshStack } from "./support/fresh";
 import { killedUp } from "./support/interrupt";
-import { eventually, freshLab, on, onAll, printed, refuse, Stack, succeed } from "./support/stack";
+import { eventually, on, onAll, printed, refuse, Stack, succeed } from "./support/stack";
 
-const lab = new Lab("test");
-const first = new Stack(lab, "first");
+const first = freshStack("first");
+const { lab } = first;
 const second = new Stack(lab, "second");
 const HELD = "! flock -n -s /run/etcd-on-pulumi.lock true";
 
 beforeAll(async () => {
-  await freshLab(lab);
   // Backends of their own would not know of each other either.
-  await first.create();
   await second.create();
-});
-
-afterAll(async () => {
-  await lab.down(true);
 });
 
 test("the second one is told who holds the hosts, by the preview and by the up", async () => {

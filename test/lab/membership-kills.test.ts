@@ -3,17 +3,18 @@
  * cluster all the time. KILLS of each (1) drawn from SEED (1); `npm run campaign -- membership-kills` takes more, and a new seed
  * each time.
  */
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { hostAddress, Lab } from "../support/lab";
+import { beforeAll, expect, test } from "vitest";
+import { hostAddress } from "../support/lab";
 import { pick } from "../support/plan-generator";
 import { generator } from "../support/random";
 import { ask } from "./support/etcdctl";
+import { freshStack } from "./support/fresh";
 import { expectOneCluster, killedUp, type Moment } from "./support/interrupt";
 import { clusterIds } from "./support/plan-lab";
-import { freshLab, Stack, succeed } from "./support/stack";
+import { succeed } from "./support/stack";
 
-const lab = new Lab("test");
-const stack = new Stack(lab, "membership-kills");
+const stack = freshStack("membership-kills", { hosts: 4 });
+const { lab } = stack;
 const seed = Number(process.env.SEED ?? 1);
 const points = Number(process.env.KILLS ?? 1);
 const random = generator(seed);
@@ -28,15 +29,9 @@ function configure(names: readonly string[]): void {
 }
 
 beforeAll(async () => {
-  await freshLab(lab, FOUR.length);
-  await stack.create();
   await succeed(stack.up());
   ({ clusterId } = await stack.outputs());
   await ask(lab, "etcd01", "put clavePrueba prueba");
-});
-
-afterAll(async () => {
-  await lab.down(true);
 });
 
 interface Change {

@@ -2,31 +2,26 @@
  * How long a change of the members takes with a database of 30 MB, under the judging load. Too long, and too much a matter of the
  * machine, for every run: `npm run campaign -- membership-speed` prints the figures.
  */
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { hostAddress, Lab } from "../support/lab";
+import { beforeAll, expect, test } from "vitest";
+import { hostAddress } from "../support/lab";
 import { ETCDCTL } from "./support/etcdctl";
+import { freshStack } from "./support/fresh";
 import { unnoticed } from "./support/load";
-import { freshLab, hosts, on, Stack, succeed } from "./support/stack";
+import { hosts, on, succeed } from "./support/stack";
 
-const lab = new Lab("test");
-const stack = new Stack(lab, "membership-speed");
+const stack = freshStack("membership-speed", { hosts: 5 });
+const { lab } = stack;
 
 const configure = (...names: readonly string[]) =>
   stack.configure({ nodes: names.map((name) => ({ name, address: hostAddress(name) })) });
 
 beforeAll(async () => {
-  await freshLab(lab, 5);
-  await stack.create();
   await succeed(stack.up());
   await on(
     lab,
     "etcd01",
     `for number in $(seq 30); do head -c 1000000 /dev/urandom | ${ETCDCTL} put "ballast$number" >/dev/null; done`,
   );
-});
-
-afterAll(async () => {
-  await lab.down(true);
 });
 
 /** Seconds that an `up` takes while clients work. */

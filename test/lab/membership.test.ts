@@ -2,14 +2,15 @@
  * Nodes that join, leave, come back, are lost and move, by editing the list of a running cluster: under the judging load no client
  * sees an error, a lost write or a stale read, and members that the edit does not name are left alone.
  */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { hostAddress, Lab } from "../support/lab";
+import { beforeAll, describe, expect, test } from "vitest";
+import { hostAddress } from "../support/lab";
 import { ask } from "./support/etcdctl";
+import { freshStack } from "./support/fresh";
 import { unnoticed } from "./support/load";
-import { eventually, on, onAll, printed, refuse, resources, Stack, succeed } from "./support/stack";
+import { eventually, on, onAll, printed, refuse, resources, succeed } from "./support/stack";
 
-const lab = new Lab("test");
-const stack = new Stack(lab, "membership");
+const stack = freshStack("membership", { hosts: 5 });
+const { lab } = stack;
 const PID = "systemctl show --property MainPID --value etcd.service";
 const LEFT =
   "find / -xdev \\( -name '*etcd*' -o -name kubernetes \\) -not -path '/proc/*' -not -path '/sys/*'; nft list tables";
@@ -33,16 +34,9 @@ function edit(...nodes: readonly (Node | string)[]): void {
 }
 
 beforeAll(async () => {
-  await lab.down(true);
-  await lab.up(5);
-  await stack.create();
   edit("etcd01");
   await succeed(stack.up());
   await succeed(stack.etcdctl(["put", "clavePrueba", "Esto es una prueba"]));
-});
-
-afterAll(async () => {
-  await lab.down(true);
 });
 
 async function up(): Promise<string> {

@@ -1,23 +1,12 @@
 /** Clusters that have lost their quorum for good: nothing touches them but the recovery. */
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { Lab } from "../support/lab";
+import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ETCDCTL } from "./support/etcdctl";
+import { freshCluster } from "./support/fresh";
 import { difference, hostStates } from "./support/host-state";
-import { freshLab, hosts, on, onAll, printed, refuse, Stack, succeed } from "./support/stack";
+import { hosts, on, onAll, printed, refuse, succeed } from "./support/stack";
 
-const lab = new Lab("test");
-const stack = new Stack(lab, "recovery");
-
-beforeAll(async () => {
-  await freshLab(lab);
-  await stack.create();
-  await succeed(stack.up());
-  await succeed(stack.etcdctl(["put", "clavePrueba", "Esto es una prueba"]));
-});
-
-afterAll(async () => {
-  await lab.down(true);
-});
+const stack = freshCluster("recovery");
+const { lab } = stack;
 
 let cluster = "";
 beforeEach(async () => {

@@ -1,27 +1,22 @@
 /** What the program refuses to work on, and that it then touches nothing on any host. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { hostAddress, Lab } from "../support/lab";
+import { beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { hostAddress } from "../support/lab";
+import { freshStack } from "./support/fresh";
 import { difference, hostStates } from "./support/host-state";
-import { freshLab, hosts, on, onAll, refuse, Stack } from "./support/stack";
+import { hosts, on, onAll, refuse } from "./support/stack";
 
-const lab = new Lab("test");
-const stack = new Stack(lab, "refusals");
+const stack = freshStack("refusals");
+const { lab } = stack;
 let knownHosts: string;
 
 beforeAll(async () => {
-  await freshLab(lab);
-  await stack.create();
   knownHosts = readFileSync(join(lab.directory, "ssh/known_hosts"), "utf8");
 });
 
 beforeEach(() => {
   stack.configure({});
-});
-
-afterAll(async () => {
-  await lab.down(true);
 });
 
 /** The lines of the list that an error ends with. */

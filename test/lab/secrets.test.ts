@@ -1,13 +1,14 @@
 /** No private key in clear in anything that is printed, logged or stored. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { z } from "zod";
-import { Lab, type Result } from "../support/lab";
-import { freshLab, hosts, on, printed, Stack, subject, succeed } from "./support/stack";
+import type { Result } from "../support/lab";
+import { freshStack } from "./support/fresh";
+import { hosts, on, printed, subject, succeed } from "./support/stack";
 
-const lab = new Lab("test");
-const stack = new Stack(lab, "secrets");
+const stack = freshStack("secrets");
+const { lab } = stack;
 const WINDOW = 24;
 const KEYS = [
   ...["ca-key", "client-key", "ssh"],
@@ -31,17 +32,11 @@ const state = z.object({
 });
 
 beforeAll(async () => {
-  await freshLab(lab);
-  await stack.create();
   firstPreview = await succeed(stack.preview({ args: ["--diff", "--json"] }));
   // From -v=3 on, and with --debug, Pulumi's SDK logs every resource with its secrets in clear, in
   // whatever program: that is the SDK's own, and no subject here.
   firstUp = await succeed(stack.up({ args: ["--diff", "-v=2", "--logtostderr"] }));
   learn(await stack.exportState(true));
-});
-
-afterAll(async () => {
-  await lab.down(true);
 });
 
 /** The base64 text of PEM blocks, without their lines' ends. */

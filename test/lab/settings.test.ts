@@ -1,23 +1,12 @@
 /** Settings that are changed on a running cluster, and a login that is not root's. */
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { Lab } from "../support/lab";
-import { freshLab, hosts, onAll, refuse, resources, Stack, succeed } from "./support/stack";
+import { expect, test } from "vitest";
+import { freshCluster } from "./support/fresh";
+import { hosts, onAll, refuse, resources, Stack, succeed } from "./support/stack";
 
-const lab = new Lab("test");
-const stack = new Stack(lab, "settings");
+const stack = freshCluster("settings");
+const { lab } = stack;
 const FLAG = "--quota-backend-bytes=4294967296";
-
-beforeAll(async () => {
-  await freshLab(lab);
-  await stack.create();
-  await succeed(stack.up());
-  await succeed(stack.etcdctl(["put", "clavePrueba", "Esto es una prueba"]));
-});
-
-afterAll(async () => {
-  await lab.down(true);
-});
 
 /** Whether each member runs with the flag. */
 async function flagged(): Promise<boolean[]> {

@@ -1,26 +1,20 @@
 /** A cluster that goes up and down the series of etcd, member by member, and no client notices. */
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { Lab } from "../support/lab";
+import { beforeAll, expect, test } from "vitest";
 import { credentials } from "./support/etcdctl";
+import { freshStack } from "./support/fresh";
 import { expectOneCluster } from "./support/interrupt";
 import { unnoticed } from "./support/load";
-import { freshLab, hosts, on, onAll, printed, refuse, Stack, succeed } from "./support/stack";
+import { hosts, on, onAll, printed, refuse, succeed } from "./support/stack";
 
-const lab = new Lab("test");
-const stack = new Stack(lab, "versions");
+const stack = freshStack("versions", { config: { version: "3.5.35" } });
+const { lab } = stack;
 let clusterId: string;
 
 beforeAll(async () => {
-  await freshLab(lab);
   await lab.release("3.5.35", "3.7.2", "3.7.3");
-  await stack.create({ version: "3.5.35" });
   await succeed(stack.up());
   ({ clusterId } = await stack.outputs());
   await succeed(stack.etcdctl(["put", "clavePrueba", "Esto es una prueba"]));
-});
-
-afterAll(async () => {
-  await lab.down(true);
 });
 
 /** The raft term: every election adds to it. */
