@@ -7,11 +7,13 @@ import { surveyHosts } from "./components/survey";
 export = async () => {
   const config = loadConfig(new pulumi.Config());
   const cluster = new EtcdCluster("etcd", config);
-  const looking = surveyHosts(config);
-  // Beside each other, because it takes the engine as long to start its plugins as the hosts to answer. A refusal waits: what is
-  // being made would be left half done.
-  await Promise.allSettled([looking, cluster.founded]);
-  const { verdicts, rotation, tokens } = await looking;
-  await refuseOthers(cluster.token, tokens);
-  return cluster.converge(rotation, verdicts);
+  try {
+    const { verdicts, rotation, tokens } = await surveyHosts(config);
+    await refuseOthers(cluster.token, tokens);
+    return cluster.converge(rotation, verdicts);
+  } catch (error) {
+    // What was begun beside the look would be left half done.
+    await Promise.allSettled([cluster.founded]);
+    throw error;
+  }
 };

@@ -3,7 +3,7 @@ import type { Look } from "./look";
 import { destination, explain, sshOptions } from "./openssh";
 import { readAnswer } from "./probe-answer";
 import { run } from "./session";
-import { assemble } from "./shell";
+import { assemble, packScripts } from "./shell";
 
 export interface ProbeTarget {
   readonly connection: Connection;
@@ -23,16 +23,15 @@ export async function lookAtHosts(
   maximumClockSkew: number,
   holder?: string,
 ): Promise<ReadonlyMap<string, Look>> {
-  return new Map(
-    await Promise.all(
-      [...targets].map(
-        async ([name, target]): Promise<[string, Look]> => [
-          name,
-          await lookAt(target, maximumClockSkew, holder),
-        ],
-      ),
-    ),
+  const looks = [...targets].map(
+    async ([name, target]): Promise<[string, Look]> => [
+      name,
+      await lookAt(target, maximumClockSkew, holder),
+    ],
   );
+  // While the hosts answer.
+  setImmediate(packScripts);
+  return new Map(await Promise.all(looks));
 }
 
 async function lookAt(

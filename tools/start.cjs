@@ -8,21 +8,7 @@ const { join } = require("node:path");
 const kept = join(__dirname, "../node_modules/.cache/etcd");
 const { version } = require("typescript/package.json");
 
-// From Node 22 on, what V8 makes of all modules is kept as well.
-Module.enableCompileCache?.(join(kept, "v8"));
-
 Module._extensions[".ts"] = (module, file) => module._compile(javaScript(file), file);
-
-// The SDK loads these at once, 300 modules and the compiler, and needs them only to serialize functions, which is not done here.
-const load = Module._load;
-Module._load = (request, ...from) =>
-  /^@npmcli\/arborist$|\/typescript-shim$/.test(request)
-    ? new Proxy({}, { get: (_, name) => name === "__esModule" || load(request, ...from)[name] })
-    : load(request, ...from);
-
-// It also keeps a stack trace for every promise and resource. To map each of them back to TypeScript takes a third of the program's
-// time, and nothing prints them but a crash.
-Reflect.deleteProperty(Error, "prepareStackTrace");
 
 function javaScript(file) {
   const source = readFileSync(file, "utf8");

@@ -4,6 +4,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -11,6 +12,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { parse } from "yaml";
 
 /** A project with the starter and an index.ts of its own. */
 let project: string;
@@ -74,14 +76,61 @@ describe("tools/start.cjs", () => {
   });
 });
 
-describe("the program", () => {
-  test("starts without the compiler and without what only serialized functions need", () => {
+describe("tools/preload.cjs", () => {
+  const PRELOAD = ["--require", "./tools/preload.cjs"];
+  const node = (args: readonly string[], script: string, env: Readonly<Record<string, string>>) =>
+    spawnSync(process.execPath, [...args, "-e", script], {
+      encoding: "utf8",
+      env: { ...process.env, ...env },
+    });
+  /** Which modules of the pattern are in memory after these were loaded. */
+  const loaded = (
+    modules: readonly string[],
+    pattern: RegExp,
+    args: readonly string[] = PRELOAD,
+    env: Readonly<Record<string, string>> = {},
+  ): readonly string[] => {
     const script = `
-      require("./tools/start.cjs");
-      const used = Object.keys(require.cache).filter((file) => /typescript[.]js$|arborist/.test(file));
-      console.log(JSON.stringify(used));`;
-    const run = () => spawnSync(process.execPath, ["-e", script], { encoding: "utf8" });
-    run();
-    expect(run()).toMatchObject({ stdout: "[]\n", status: 0 });
+      for (const module of ${JSON.stringify(modules)}) require(module);
+      console.log(JSON.stringify(Object.keys(require.cache).filter((file) => ${pattern}.test(file))));`;
+    const { stdout, stderr } = node(args, script, env);
+    expect(stderr).toBe("");
+    return JSON.parse(stdout);
+  };
+  const SDK = "@pulumi/pulumi/cmd/run/instrumentation";
+  const TRACED = { TRACEPARENT: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" };
+
+  test("keeps from the program what only serialized functions need", () => {
+    const unneeded = /typescript[.]js$|arborist/;
+    // What is compiled once more is compiled by the compiler.
+    loaded(["./tools/start.cjs"], unneeded);
+    expect(loaded(["./tools/start.cjs"], unneeded)).toEqual([]);
+    expect(loaded(["@pulumi/pulumi"], unneeded, [])).not.toEqual([]);
+  });
+
+  test("keeps V8's debugger off, which Pulumi waits for", () => {
+    const script = `
+      require("@pulumi/pulumi/runtime/closure/v8Hooks").isInitializedAsync().then(() => console.log("on"));`;
+    expect(node(PRELOAD, script, {})).toMatchObject({ stdout: "on\n", status: 0 });
+    expect(loaded(["@pulumi/pulumi/runtime/closure/v8Hooks"], /v8Hooks/)).toEqual([]);
+    expect(loaded(["@pulumi/pulumi/runtime/closure/v8Hooks"], /v8Hooks/, [])).toHaveLength(1);
+  });
+
+  test("keeps stack traces as they are", () => {
+    expect(loaded(["source-map-support/register"], /source-map/)).toEqual([]);
+    expect(loaded(["source-map-support/register"], /source-map/, [])).not.toEqual([]);
+  });
+
+  test("keeps the SDK from tracing where nobody collects the spans, and only there", () => {
+    const tracing = /opentelemetry.sdk-trace/;
+    expect(loaded([SDK], tracing, PRELOAD, TRACED)).toEqual([]);
+    expect(loaded([SDK], tracing, [], TRACED)).not.toEqual([]);
+    const collected = { ...TRACED, PULUMI_OTEL_EXPORTER_OTLP_ENDPOINT: "127.0.0.1:4317" };
+    expect(loaded([SDK], tracing, PRELOAD, collected)).not.toEqual([]);
+  });
+
+  test("is what Pulumi is told to load first", () => {
+    const { runtime } = parse(readFileSync("Pulumi.yaml", "utf8"));
+    expect(runtime.options.nodeargs).toBe(PRELOAD.join(" "));
   });
 });
