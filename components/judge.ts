@@ -3,7 +3,7 @@ import type { ClusterConfig, NodeConfig, RecoverConfig, SubjectConfig } from "./
 import { due, endingSoon, type Lifetimes } from "./expiry";
 import { judgeIdentity } from "./identity";
 import { judgeLearners, withStrangeLearners } from "./learners";
-import type { Look } from "./look";
+import { bearsCluster, type Look } from "./look";
 import {
   judgeMembership,
   judgeStrangers,
@@ -47,6 +47,8 @@ export interface Expectation extends Lifetimes {
   readonly wanted: ReadonlyMap<string, string>;
   /** Members of the cluster as the last run that came to its end left it. */
   readonly former: readonly Pick<NodeConfig, "name" | "address">[];
+  /** Its ID in hexadecimal. */
+  readonly formerCluster?: string;
 }
 
 /**
@@ -67,7 +69,7 @@ export function judge(looked: ReadonlyMap<string, Look>, now: Date, expected: Ex
   const excused = new Set(
     [...looks].filter(([, look]) => !look.seen || look.receipts.has("host")).map(([name]) => name),
   );
-  const formed = [...looks.values()].some((look) => look.seen && look.formed);
+  const formed = [...looks.values()].some(bearsCluster);
   const seen = [...looks.values()].filter((look) => look.seen);
   const live = membersSeen(seen);
   const hosts = {
@@ -80,6 +82,7 @@ export function judge(looked: ReadonlyMap<string, Look>, now: Date, expected: Ex
     live.length > 0,
     expected.version,
     expected.recover,
+    expected.formerCluster,
   );
   const change =
     live.length > 0
@@ -127,8 +130,7 @@ export function judge(looked: ReadonlyMap<string, Look>, now: Date, expected: Ex
   });
   const order = inTurn([...looks], ([name, look]) => place(name, look)).map(([name]) => name);
   if (!formed && seen.length === looks.size && recovery.first === undefined) {
-    const bare = seen.every(({ receipts }) => receipts.size === 0);
-    findings.push(...judgeStrangers(expected.former, expected.nodes, bare));
+    findings.push(...judgeStrangers(expected.former, expected.nodes, hosts.empty));
   }
   const roll = judgeVersions({ looks, order, live, change, configured: expected.version });
   findings.push(...change.findings, ...roll.findings, ...rotation.findings);

@@ -109,3 +109,11 @@ export type Look =
       readonly distrusted: boolean;
       readonly reason: string;
     };
+
+/**
+ * Whether a cluster exists by what lies on this host: its member was ready once, or is that of a
+ * recovery, whose cluster it is from the first moment.
+ */
+export function bearsCluster(look: Look): boolean {
+  return look.seen && (look.formed || look.recovered !== undefined);
+}

@@ -241,21 +241,24 @@ function leave(one: LiveMember, lost: boolean): string {
  * would find nothing, and take that for the truth.
  *
  * @param former members of the cluster of this stack's last run that came to its end.
- * @param bare no host bears a trace of this program, as one does whose cluster is only half made.
+ * @param empty names of nodes whose hosts have no data; one that has some is a new cluster's, half
+ *   made.
  */
 export function judgeStrangers(
   former: readonly Pick<NodeConfig, "name" | "address">[],
   nodes: readonly NodeConfig[],
-  bare: boolean,
+  empty: ReadonlySet<string>,
 ): readonly string[] {
-  const here = new Set(nodes.filter(({ lost }) => !lost).map(({ address }) => address));
+  const here = new Map(
+    nodes.filter(({ lost }) => !lost).map(({ name, address }) => [address, name]),
+  );
   const names = former.map(({ name }) => name).join(", ");
   if (former.some(({ address }) => !here.has(address))) {
     return [
       `none of the nodes is a member of the cluster of ${names}, so a second one would be formed; keep one that is until the new ones have joined, or end that cluster with \`pulumi destroy\` first`,
     ];
   }
-  return former.length > 0 && bare
+  return former.length > 0 && former.every(({ address }) => empty.has(here.get(address) ?? ""))
     ? [
         `nothing is left of the cluster of ${names} on any host, so an empty one would take its place; bring it back from a snapshot with etcd:recover (docs/recovery.md), or, if its data is to be given up, end it with \`pulumi destroy\` first`,
       ]

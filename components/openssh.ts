@@ -22,7 +22,7 @@ export function sshOptions(connection: Endpoint & { readonly bastion?: Endpoint 
     "GlobalKnownHostsFile=/dev/null",
     "-o",
     "UpdateHostKeys=no",
-    // OpenSSH's first choice up to 9.9 takes longer than the rest of a login; what comes next, the steps use too.
+    // OpenSSH's first choice from 9.0 to 9.9, which takes longer than the rest of a login.
     "-o",
     "KexAlgorithms=-sntrup761*",
   ];

@@ -30,6 +30,7 @@ const NOTHING: Recovery = { findings: [], plan: [], words: new Map() };
  * has another ID.
  *
  * @param answers a quorum does.
+ * @param former ID of the stack's cluster, where no host knows it any more.
  */
 export function judgeRecovery(
   looks: ReadonlyMap<string, Look>,
@@ -37,6 +38,7 @@ export function judgeRecovery(
   answers: boolean,
   version: string,
   recover: RecoverConfig | undefined,
+  former?: string,
 ): Recovery {
   const seen = [...looks].flatMap(([name, look]) => (look.seen ? [{ name, look }] : []));
   const given = new Set(seen.flatMap(({ look }) => look.recovered ?? []));
@@ -66,7 +68,8 @@ export function judgeRecovery(
   if (recover === undefined || given.has(recover.confirm)) {
     return lostForGood(seen, nodes, clusters);
   }
-  return planned(looks, seen, nodes, clusters, version, recover);
+  const known = clusters.size > 0 || former === undefined ? clusters : new Set([former]);
+  return planned(looks, seen, nodes, known, version, recover);
 }
 
 /** Says that no start of anybody can bring a quorum back, and what can be done. */
@@ -112,7 +115,7 @@ function planned(
   const known = new Set([...clusters].filter((cluster) => cluster !== confirm));
   if (!begun && clusters.size > 0 && !clusters.has(confirm)) {
     findings.push(
-      `etcd:recover.confirm is ${confirm}, but the hosts have the cluster ${[...known].join(", ")}; write its ID to give it up`,
+      `etcd:recover.confirm is ${confirm}, but the cluster here is ${[...known].join(", ")}; write its ID to give it up`,
     );
   }
   const left = seen.filter(({ look }) => look.data !== undefined);

@@ -2,7 +2,8 @@ import { hostname, userInfo } from "node:os";
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import type { ClusterConfig } from "./config";
-import { judge, type Survey } from "./judge";
+import { type Expectation, judge, type Survey } from "./judge";
+import { bearsCluster } from "./look";
 import { addressOf } from "./membership";
 import { memberDigest, probeValues } from "./node";
 import { lookAtHosts, type ProbeTarget } from "./probe";
@@ -13,6 +14,7 @@ import { unseen } from "./verdict";
 const outputsSchema = z.object({
   outputs: z.object({
     members: z.array(z.object({ name: z.string(), peerUrls: z.string() })).default([]),
+    clusterId: z.string().optional(),
   }),
 });
 
@@ -66,9 +68,9 @@ export async function surveyHosts(config: ClusterConfig): Promise<Found> {
   for (const line of held) {
     await pulumi.log.warn(line);
   }
-  const formed = [...looks.values()].some((look) => look.seen && look.formed);
+  const formed = looks.size === 0 || [...looks.values()].some(bearsCluster);
   const survey = judge(looks, now, {
-    former: formed || looks.size === 0 ? [] : await formerMembers(),
+    ...(formed ? { former: [] } : await formerCluster()),
     nodes: config.nodes,
     version: config.release.version,
     wanted: new Map(config.nodes.map((node) => [node.name, memberDigest(config, node)])),
@@ -116,12 +118,15 @@ function us(now: Date): string {
   return `${userInfo().username}@${hostname()} (stack ${pulumi.getStack()}, process ${process.pid}) since ${since} UTC`;
 }
 
-/** Members by this stack's own outputs. There are none before the first run that came to its end. */
-async function formerMembers(): Promise<readonly { name: string; address: string }[]> {
+/** By this stack's own outputs. There are none before the first run that came to its end. */
+async function formerCluster(): Promise<Pick<Expectation, "former" | "formerCluster">> {
   // What a StackReference asks; that would be a resource of every preview.
   const answer: unknown = await pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {
     name: `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`,
   });
-  const { members } = outputsSchema.parse(answer).outputs;
-  return members.map(({ name, peerUrls }) => ({ name, address: addressOf(peerUrls) }));
+  const { members, clusterId } = outputsSchema.parse(answer).outputs;
+  return {
+    former: members.map(({ name, peerUrls }) => ({ name, address: addressOf(peerUrls) })),
+    ...(clusterId === undefined ? {} : { formerCluster: clusterId }),
+  };
 }

@@ -188,10 +188,15 @@ start_again() {
   # One that hangs in its start with other files would never see the right ones.
   if loaded_else; then systemctl restart --no-block etcd.service; else systemctl start --no-block etcd.service; fi
   started
-  # A member that was ready before needs no more than a quorum; one that never was waits for its neighbours' first start. Without
-  # a quorum it waits for nobody: others may be started, or get new certificates, by their own steps after this one.
+  # A member that was ready before needs no more than a quorum; one that never was waits for its neighbours' first start, but after
+  # a recovery they wait for it. Without a quorum it waits for nobody: others may be started, or get new certificates, by their own
+  # steps after this one.
   others=$(reachable_others)
-  if [ -e "$FORMED" ] && [ -n "$others" ] && [ -n "$(members "$others")" ]; then wait_until_ready "$READY_SECONDS"; fi
+  if [ ! -e "$FORMED" ]; then
+    if [ -e "$RECOVERED" ]; then wait_until_ready "$READY_SECONDS"; fi
+  elif [ -n "$others" ] && [ -n "$(members "$others")" ]; then
+    wait_until_ready "$READY_SECONDS"
+  fi
 }
 
 # trust_has_expired: so has every CA that the process has loaded. No handshake with it succeeds any more, nobody's.

@@ -145,7 +145,9 @@ test("a new cluster is refused when the one of the last run has hosts elsewhere,
   expect(judged(both, { nodes: former, former }).findings).toEqual([
     expect.stringMatching(/^nothing is left of the cluster of etcd01, etcd02 on any host, /),
   ]);
-  // One host that bears a receipt is enough: the others were never made.
+  // Steps that ran on the new hosts change nothing; data of a new cluster does, which is half made.
+  const begun = { ...both, etcd01: settled({}, { formed: false, empty: true }) };
+  expect(judged(begun, { nodes: former, former }).findings).toHaveLength(1);
   const half = { ...both, etcd01: settled({}, { formed: false }) };
   expect(judged(half, { nodes: former, former }).findings).toEqual([]);
   // One that bears the mark has been there.

@@ -274,22 +274,26 @@ describe("when no node has a member", () => {
   test("no second cluster is formed beside the one that lives on elsewhere", () => {
     const finding =
       "none of the nodes is a member of the cluster of etcd01, etcd02, so a second one would be formed; keep one that is until the new ones have joined, or end that cluster with `pulumi destroy` first";
-    for (const bare of [true, false]) {
-      expect(judgeStrangers(former, [node(3)], bare)).toEqual([finding]);
-      expect(judgeStrangers(former, [node(1), node(3)], bare)).toEqual([finding]);
-      expect(judgeStrangers(former, [node(1), node(2, true)], bare)).toEqual([finding]);
+    for (const empty of [new Set<string>(), new Set(["etcd01", "etcd02", "etcd03"])]) {
+      expect(judgeStrangers(former, [node(3)], empty)).toEqual([finding]);
+      expect(judgeStrangers(former, [node(1), node(3)], empty)).toEqual([finding]);
+      expect(judgeStrangers(former, [node(1), node(2, true)], empty)).toEqual([finding]);
     }
   });
 
-  test("no empty one takes the place of one whose hosts have all lost everything", () => {
-    expect(judgeStrangers(former, [node(2), node(1), node(3)], true)).toEqual([
-      "nothing is left of the cluster of etcd01, etcd02 on any host, so an empty one would take its place; bring it back from a snapshot with etcd:recover (docs/recovery.md), or, if its data is to be given up, end it with `pulumi destroy` first",
+  test("no empty one takes the place of one whose hosts have all lost their data, whatever others have", () => {
+    const finding =
+      "nothing is left of the cluster of etcd01, etcd02 on any host, so an empty one would take its place; bring it back from a snapshot with etcd:recover (docs/recovery.md), or, if its data is to be given up, end it with `pulumi destroy` first";
+    const nodes = [node(2), node(1), node(3)];
+    expect(judgeStrangers(former, nodes, new Set(["etcd01", "etcd02"]))).toEqual([finding]);
+    expect(judgeStrangers(former, nodes, new Set(["etcd01", "etcd02", "etcd03"]))).toEqual([
+      finding,
     ]);
   });
 
   test("one is formed where there never was one, and a half made one is finished", () => {
-    expect(judgeStrangers([], [node(1)], true)).toEqual([]);
-    expect(judgeStrangers(former, [node(2), node(1)], false)).toEqual([]);
+    expect(judgeStrangers([], [node(1)], new Set(["etcd01"]))).toEqual([]);
+    expect(judgeStrangers(former, [node(2), node(1)], new Set(["etcd02"]))).toEqual([]);
   });
 });
 

@@ -106,7 +106,7 @@ describe("etcd:recover", () => {
       "another cluster than the one there",
       [left(1, 7), bare(), bare()],
       { confirm: "f0" },
-      "etcd:recover.confirm is f0, but the hosts have the cluster cafe; write its ID to give it up",
+      "etcd:recover.confirm is f0, but the cluster here is cafe; write its ID to give it up",
     ],
     [
       "a node without data",
@@ -203,6 +203,34 @@ describe("etcd:recover", () => {
     const between = survey([bare({ recovering: "cafe" }), left(2, 9), bare()], EDIT);
     expect(between.findings).toEqual([]);
     expect(members(between)[0]).toBe(`recover first cafe, ${STAMP}`);
+  });
+
+  test("has the others join when its first member was restored and never got ready", () => {
+    const restored = settled(
+      {},
+      { formed: false, recovered: "cafe", data: readIdentity("f00d b3") },
+    );
+    for (const edit of [{ ...EDIT, node: "etcd03", snapshot: "/root/s.db" }, undefined]) {
+      const result = survey([bare(), bare(), restored], edit);
+      expect(result.findings).toEqual([]);
+      expect(members(result).slice(0, 2)).toEqual([`join, ${STAMP}`, `join, ${STAMP}`]);
+      expect(inTurn([...result.verdicts], ([, verdict]) => verdict)[0]?.[0]).toBe("etcd03");
+    }
+  });
+
+  test("takes the stack's word for which cluster it was when no host knows it", () => {
+    const looks = [bare({ offered: { taken: new Date(0) } }), bare(), bare()];
+    const recover = { ...EDIT, snapshot: "/root/s.db" };
+    const findings = (formerCluster?: string) =>
+      judged(Object.fromEntries(looks.map((look, index) => [`etcd0${index + 1}`, look])), {
+        recover,
+        ...(formerCluster === undefined ? {} : { formerCluster }),
+      }).findings;
+    expect(findings("cafe")).toEqual([]);
+    expect(findings()).toEqual([]);
+    expect(findings("f0")).toEqual([
+      "etcd:recover.confirm is cafe, but the cluster here is f0; write its ID to give it up",
+    ]);
   });
 
   test("has lost members taken out after it, not before", async () => {

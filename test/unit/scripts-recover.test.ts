@@ -126,6 +126,20 @@ describe.skipIf(reason !== undefined)(`recover.sh${reason ? ` (${reason})` : ""}
       expect(host.sh("grep -cE '^(stop|start|restart)' /var/paper/systemctl || true")).toBe("0");
     });
 
+    test("that never got ready is waited for by a later run, because the others join it", () => {
+      host.sh(`rm ${STATE}/formed
+        echo failed >/var/paper/property-ActiveState; echo true >/var/paper/on-start`);
+      cluster.is({ members: [] });
+      const again = () =>
+        cluster.run("member", "READY_SECONDS=1; start_again 'join, now'", RUNNING);
+      // In a first start members wait for each other.
+      expect(again()).toMatchObject({ status: 0 });
+      host.sh(`echo cafe >${STATE}/recovered`);
+      expect(again().stderr).toMatch(/^etcd01: etcd is not ready after 1 s \(unit failed\)/);
+      host.sh("echo 'echo active >/var/paper/property-ActiveState' >/var/paper/on-start");
+      expect(again()).toMatchObject({ status: 0 });
+    });
+
     test("that was killed between its renames begins with the file that it made", () => {
       host.sh(`mkdir -p /var/backups/etcd; echo made >/var/backups/etcd/recovery-cafe.db
         rm -r /var/lib/etcd/member; mkdir -p /var/lib/etcd.restored/member/half`);
