@@ -3,7 +3,7 @@ import type { ClusterConfig, NodeConfig, RecoverConfig, SubjectConfig } from "./
 import { due, endingSoon, type Lifetimes } from "./expiry";
 import { judgeIdentity } from "./identity";
 import { judgeLearners, withStrangeLearners } from "./learners";
-import { bearsCluster, type Look } from "./look";
+import { clusterExists, type Look } from "./look";
 import {
   judgeMembership,
   judgeStrangers,
@@ -69,7 +69,7 @@ export function judge(looked: ReadonlyMap<string, Look>, now: Date, expected: Ex
   const excused = new Set(
     [...looks].filter(([, look]) => !look.seen || look.receipts.has("host")).map(([name]) => name),
   );
-  const formed = [...looks.values()].some(bearsCluster);
+  const formed = clusterExists(looks);
   const seen = [...looks.values()].filter((look) => look.seen);
   const live = membersSeen(seen);
   const hosts = {

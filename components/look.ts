@@ -111,9 +111,11 @@ export type Look =
     };
 
 /**
- * Whether a cluster exists by what lies on this host: its member was ready once, or is that of a
+ * Whether a cluster exists by what lies on the hosts: a member was ready once, or is that of a
  * recovery, whose cluster it is from the first moment.
  */
-export function bearsCluster(look: Look): boolean {
-  return look.seen && (look.formed || look.recovered !== undefined);
+export function clusterExists(looks: ReadonlyMap<string, Look>): boolean {
+  return [...looks.values()].some(
+    (look) => look.seen && (look.formed || look.recovered !== undefined),
+  );
 }

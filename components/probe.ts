@@ -4,6 +4,7 @@ import { destination, explain, sshOptions } from "./openssh";
 import { readAnswer } from "./probe-answer";
 import { run } from "./session";
 import { assemble, packScripts } from "./shell";
+import { STEPS } from "./step";
 
 export interface ProbeTarget {
   readonly connection: Connection;
@@ -30,7 +31,7 @@ export async function lookAtHosts(
     ],
   );
   // While the hosts answer.
-  setImmediate(packScripts);
+  setImmediate(packScripts, STEPS);
   return new Map(await Promise.all(looks));
 }
 

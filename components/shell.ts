@@ -38,10 +38,8 @@ export function assemble(script: ScriptName, values: Readonly<Record<string, str
 const kept = new Map<ScriptName, string>();
 
 /** So that the steps find them packed: it takes a while. */
-export function packScripts(): void {
-  for (const script of Object.keys(PARTS) as ScriptName[]) {
-    packed(script);
-  }
+export function packScripts(scripts: readonly ScriptName[]): void {
+  scripts.forEach(packed);
 }
 
 /** The state keeps every step's text twice and is written at every step: a third of it is enough. */

@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import type { ClusterConfig } from "./config";
 import { type Expectation, judge, type Survey } from "./judge";
-import { bearsCluster } from "./look";
+import { clusterExists } from "./look";
 import { addressOf } from "./membership";
 import { memberDigest, probeValues } from "./node";
 import { lookAtHosts, type ProbeTarget } from "./probe";
@@ -68,9 +68,8 @@ export async function surveyHosts(config: ClusterConfig): Promise<Found> {
   for (const line of held) {
     await pulumi.log.warn(line);
   }
-  const formed = looks.size === 0 || [...looks.values()].some(bearsCluster);
   const survey = judge(looks, now, {
-    ...(formed ? { former: [] } : await formerCluster()),
+    ...(looks.size === 0 || clusterExists(looks) ? { former: [] } : await formerCluster()),
     nodes: config.nodes,
     version: config.release.version,
     wanted: new Map(config.nodes.map((node) => [node.name, memberDigest(config, node)])),
@@ -127,6 +126,6 @@ async function formerCluster(): Promise<Pick<Expectation, "former" | "formerClus
   const { members, clusterId } = outputsSchema.parse(answer).outputs;
   return {
     former: members.map(({ name, peerUrls }) => ({ name, address: addressOf(peerUrls) })),
-    ...(clusterId === undefined ? {} : { formerCluster: clusterId }),
+    formerCluster: clusterId,
   };
 }

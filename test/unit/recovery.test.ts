@@ -224,7 +224,7 @@ describe("etcd:recover", () => {
     const findings = (formerCluster?: string) =>
       judged(Object.fromEntries(looks.map((look, index) => [`etcd0${index + 1}`, look])), {
         recover,
-        ...(formerCluster === undefined ? {} : { formerCluster }),
+        formerCluster,
       }).findings;
     expect(findings("cafe")).toEqual([]);
     expect(findings()).toEqual([]);
