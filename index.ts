@@ -1,18 +1,21 @@
 import * as pulumi from "@pulumi/pulumi";
 import { EtcdCluster } from "./components/cluster";
 import { loadConfig } from "./components/config";
-import { refuseOthers } from "./components/ownership";
-import { surveyHosts } from "./components/survey";
+import { keepNodes } from "./components/hosts/probe";
+import { inspectHosts } from "./components/inspect";
+import { refuseOtherKeys, refuseOthers } from "./components/ownership";
 
 export = async () => {
   const config = loadConfig(new pulumi.Config());
   const cluster = new EtcdCluster("etcd", config);
   try {
-    const { verdicts, rotation, tokens } = await surveyHosts(config);
+    const { tokens, authorityKeys, ...plan } = await inspectHosts(config);
     await refuseOthers(cluster.token, tokens);
-    return cluster.converge(rotation, verdicts);
+    await refuseOtherKeys(cluster.authorityKey, authorityKeys);
+    keepNodes();
+    return cluster.converge(plan);
   } catch (error) {
-    // What was begun beside the look would be left half done.
+    // What was begun beside the inspection would be left half done.
     await Promise.allSettled([cluster.founded]);
     throw error;
   }

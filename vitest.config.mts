@@ -2,6 +2,19 @@ import { defineConfig } from "vitest/config";
 
 const MINUTE = 60_000;
 
+const LAB = { testTimeout: 10 * MINUTE, hookTimeout: 20 * MINUTE };
+
+/** Tests about time, under the load that judges, and about the lab itself: nothing runs beside them. */
+const ALONE = [
+  ...["certificates", "load", "membership", "membership-speed", "patroni", "roll-latency"],
+  ...["tls", "versions", "lab", "lab-recovery"],
+].map((name) => `test/lab/${name}.test.ts`);
+
+/** Figures that need a quiet machine, and a consumer that needs many packages: npm run campaign -- NAME. */
+const CAMPAIGNS = ["membership-speed", "patroni", "roll-latency"].map(
+  (name) => `test/lab/${name}.test.ts`,
+);
+
 export default defineConfig({
   test: {
     // Much of the time goes into waiting for shells and hosts; vitest leaves one processor idle else.
@@ -31,14 +44,22 @@ export default defineConfig({
         test: {
           name: "lab",
           include: ["test/lab/**/*.test.ts"],
-          // Its figures need a quiet machine: npm run campaign -- membership-speed.
-          exclude: process.env.CAMPAIGN === undefined ? ["test/lab/membership-speed.test.ts"] : [],
-          testTimeout: 10 * MINUTE,
-          hookTimeout: 20 * MINUTE,
-          // There is one lab on a machine: its tests follow each other, and nothing runs beside them.
-          fileParallelism: false,
-          maxWorkers: 1,
+          exclude: ALONE,
+          ...LAB,
+          // Of those tests that are written to run at once: each has a lab of its own (test/lab/faults.test.ts).
+          maxConcurrency: Number(process.env.LABS ?? 1),
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "lab-alone",
+          include: ALONE,
+          exclude: process.env.CAMPAIGN === undefined ? CAMPAIGNS : [],
+          ...LAB,
+          maxWorkers: 1,
+          sequence: { groupOrder: 2 },
         },
       },
     ],

@@ -1,15 +1,24 @@
 import type { remote } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { RandomId } from "@pulumi/random";
+import { agreedView, type Member, type View } from "./cluster-view";
 import type { ClusterConfig, NodeConfig } from "./config";
-import type { Connection } from "./connection";
-import { contentOf } from "./content";
+import { type Connection, FIRST_CA } from "./config/types";
+import { afterDrain } from "./drain";
+import { bracketed, type LiveMember } from "./etcd/members";
+import { type Gate, gateRevisions } from "./gates";
 import { EtcdNode } from "./node";
-import { CertificateAuthority, clientCertificate, trust } from "./pki";
-import { FIRST, type Rotation } from "./rotation";
-import { bracketed } from "./unit";
-import { inTurn, type Verdict } from "./verdict";
-import { agree, type Member } from "./views";
+import { knownValue } from "./outputs";
+import {
+  type Certificate,
+  CertificateAuthority,
+  clientCertificate,
+  type Trust,
+  trust,
+} from "./pki";
+import type { Rotation } from "./plan/ca-rotation";
+import { type NodePlan, rolloutOrder } from "./plan/node-plan";
+import { revisionTime } from "./scripts/revision";
 
 /** What the program tells its users of the cluster. */
 export interface EtcdClusterOutputs {
@@ -23,8 +32,30 @@ export interface EtcdClusterOutputs {
   readonly caCertificate: pulumi.Output<string>;
   /** PEM. */
   readonly clientCertificate: pulumi.Output<string>;
-  /** PEM, secret. */
+  /** PEM, PKCS#8, secret. */
   readonly clientKey: pulumi.Output<string>;
+  /** IDs of the clusters that recoveries gave up, once there are some: a host that comes back with one's data rejoins. */
+  readonly retiredClusters?: pulumi.Output<string[]>;
+}
+
+/** What the inspection of the hosts gives the resources. */
+export interface ClusterPlan {
+  /** Which CAs there are. */
+  readonly rotation: Rotation;
+  /** By node name. */
+  readonly nodePlans: ReadonlyMap<string, NodePlan>;
+  /** Members that serve, of nodes that the configuration has no longer. @default none */
+  readonly leaving?: readonly LiveMember[];
+  /** IDs of the clusters that recoveries of this stack gave up. @default none */
+  readonly retired?: readonly string[];
+  /** What the gates of the last run said. @default nothing */
+  readonly gates?: readonly Gate[];
+}
+
+interface PlannedNode {
+  readonly lost: boolean;
+  readonly plan: NodePlan;
+  readonly node: EtcdNode;
 }
 
 /**
@@ -34,9 +65,11 @@ export interface EtcdClusterOutputs {
 export class EtcdCluster extends pulumi.ComponentResource {
   /**
    * One per cluster: members of two clusters never mistake each other for their own (etcd docs,
-   * «Clustering Guide»).
+   * "Clustering Guide").
    */
   readonly token: pulumi.Output<string>;
+  /** Of the CA that the configuration asks for; PEM. */
+  readonly authorityKey: pulumi.Output<string>;
   /** Resolves when CA and token are made, or are planned. */
   readonly founded: Promise<unknown>;
   readonly #config: ClusterConfig;
@@ -45,79 +78,37 @@ export class EtcdCluster extends pulumi.ComponentResource {
   constructor(name: string, config: ClusterConfig, opts?: pulumi.ComponentResourceOptions) {
     super("etcd:index:Cluster", name, {}, opts);
     this.#config = config;
-    const rotation = config.pki.rotate ?? FIRST;
+    const rotation = config.pki.rotate ?? FIRST_CA;
     this.#authority = new CertificateAuthority({ pki: config.pki, rotation }, { parent: this });
     this.token = new RandomId(
       "token",
       { byteLength: 4, prefix: "etcd-cluster-" },
       { parent: this },
     ).hex;
-    this.founded = Promise.all([contentOf(this.token), contentOf(this.#authority.certificate)]);
+    this.authorityKey = this.#authority.publicKey;
+    this.founded = Promise.all([knownValue(this.token), knownValue(this.#authority.certificate)]);
   }
 
-  /**
-   * The nodes, each step in its turn.
-   *
-   * @param rotation which CAs there are, as the look at the hosts found.
-   * @param verdicts what it found of each host, by node name.
-   */
-  converge(rotation: Rotation, verdicts: ReadonlyMap<string, Verdict>): EtcdClusterOutputs {
-    const [config, token] = [this.#config, this.token];
-    const authorities = trust(rotation, this.#authority, config.pki, { parent: this });
-    const client = clientCertificate(authorities.signer, config.pki, { parent: this });
-    const all = config.nodes.flatMap((node) => {
-      const verdict = verdicts.get(node.name);
-      const connection = node.lost ? nowhere(node) : config.connections.get(node.name);
-      return verdict === undefined || connection === undefined
-        ? []
-        : [
-            {
-              lost: node.lost,
-              verdict,
-              node: new EtcdNode(
-                { config, node, connection, authorities, client, token, verdict },
-                { parent: this },
-              ),
-            },
-          ];
-    });
-    const present = all.filter(({ lost }) => !lost);
-    // A member asks the others before it restarts: their firewalls and certificates come first.
-    const reachable = present.flatMap(({ node }) => [
-      node.host,
-      ...(node.files === undefined ? [] : [node.files]),
-    ]);
-    const speaker = present.find(({ verdict }) => verdict.hold !== "everything") ?? present[0];
-    const lost = config.nodes.filter((node) => node.lost).map(({ address }) => address);
-    const takeOut = (after: readonly pulumi.Resource[]) =>
-      speaker === undefined || lost.length === 0
-        ? []
-        : [speaker.node.removeLost(lost, after, { parent: this })];
-    // A dead member goes before others come: etcd adds none while one does not answer. Before a
-    // recovery there is nobody to take it out; the new cluster never has it.
-    const recovers = all.some(({ verdict }) => verdict.first);
-    const losses = recovers ? [] : takeOut(reachable);
-    const members: remote.Command[] = [];
-    for (const { node } of inTurn(all, ({ verdict }) => verdict)) {
-      members.push(node.member([...reachable, ...losses, ...members.slice(-1)]));
-    }
-    if (recovers) {
-      takeOut(members);
-    }
-    const work = pulumi.all(present.map(({ node }) => node.work)).apply((each) => each.join("\n"));
-    const gates = all.map(({ node }) => ({
-      node,
-      gate: node.health(work, members),
-    }));
-    const seen = gates.filter(({ node }) => present.some((other) => other.node === node));
-    const view = pulumi
-      .all(seen.map(({ gate }) => gate.stdout))
-      .apply((outputs) =>
-        agree(seen.map(({ node }, index) => [node.nodeName, outputs[index] ?? ""])),
-      );
-
+  /** The nodes, each step in its turn. */
+  converge(plan: ClusterPlan): EtcdClusterOutputs {
+    const authorities = trust(plan.rotation, this.#authority, this.#config.pki, { parent: this });
+    const client = clientCertificate(authorities.signer, this.#config.pki, { parent: this });
+    const planned = this.#nodes(authorities, client, plan.nodePlans);
+    const present = planned.filter(({ lost }) => !lost).map(({ node }) => node);
+    const members = this.#members(planned);
+    const work = afterDrain(
+      {
+        config: this.#config,
+        leaving: plan.leaving ?? [],
+        nodePlans: plan.nodePlans,
+        token: this.token,
+      },
+      members,
+      pulumi.all(present.map((node) => node.work)).apply((each) => each.join("\n")),
+    );
+    const view = this.#gates(planned, work, members, plan.gates ?? []);
     const outputs = {
-      endpoints: config.nodes
+      endpoints: this.#config.nodes
         .filter(({ lost }) => !lost)
         .map(({ address }) => `https://${bracketed(address)}:2379`),
       members: view.apply(({ members: list }) => [...list]),
@@ -129,12 +120,107 @@ export class EtcdCluster extends pulumi.ComponentResource {
       ...outputs,
       caCertificate: authorities.bundle,
       clientCertificate: client.certificate,
-      clientKey: pulumi.secret(client.privateKey),
+      clientKey: pulumi.secret(client.privateKeyPkcs8),
+      ...this.#retired(plan.retired ?? [], outputs.clusterId),
     };
+  }
+
+  /** @throws Error for a node without a plan: one whose resources are not registered is deleted, with its member. */
+  #nodes(
+    authorities: Trust,
+    client: Certificate,
+    nodePlans: ClusterPlan["nodePlans"],
+  ): readonly PlannedNode[] {
+    const config = this.#config;
+    return config.nodes.map((node) => {
+      const plan = nodePlans.get(node.name);
+      const connection = node.lost ? undialledConnection(node) : config.connections.get(node.name);
+      if (plan === undefined || connection === undefined) {
+        throw new Error(`${node.name} has no ${plan === undefined ? "plan" : "connection"}`);
+      }
+      const args = { config, node, connection, authorities, client, token: this.token, plan };
+      return { lost: node.lost, plan, node: new EtcdNode(args, { parent: this }) };
+    });
+  }
+
+  /** The members one after the other, in the order of their phases; before or after them the lost ones are removed. */
+  #members(planned: readonly PlannedNode[]): readonly remote.Command[] {
+    const present = planned.filter(({ lost }) => !lost);
+    // A member asks the others before it restarts: their firewalls and certificates come first.
+    const reachable = present.flatMap(({ node }) => [
+      node.host,
+      ...(node.files === undefined ? [] : [node.files]),
+    ]);
+    // A dead member goes before others come: etcd adds none while one does not answer. Before a
+    // recovery there is nobody to take it out; the new cluster never has it.
+    const recovers = planned.some(({ plan }) => plan.phase === "recover");
+    const removed = recovers ? [] : this.#removeLost(present, reachable);
+    const members: remote.Command[] = [];
+    for (const { node } of rolloutOrder(planned, ({ plan }) => plan.phase)) {
+      members.push(node.member([...reachable, ...removed, ...members.slice(-1)]));
+    }
+    if (recovers) {
+      this.#removeLost(present, members);
+    }
+    return members;
+  }
+
+  #removeLost(
+    present: readonly PlannedNode[],
+    after: readonly pulumi.Resource[],
+  ): readonly remote.Command[] {
+    const lost = this.#config.nodes.filter((node) => node.lost).map(({ address }) => address);
+    const speaker = present.find(({ plan }) => plan.freeze !== "all") ?? present[0];
+    return speaker === undefined || lost.length === 0
+      ? []
+      : [speaker.node.removeLost(lost, after, { parent: this })];
+  }
+
+  /** @returns what the gates of all nodes that are not lost say together. */
+  #gates(
+    planned: readonly PlannedNode[],
+    work: pulumi.Output<string>,
+    members: readonly remote.Command[],
+    recorded: readonly Gate[],
+  ): pulumi.Output<View> {
+    const names = planned.filter(({ lost }) => !lost).map(({ node }) => node.nodeName);
+    const time = revisionTime(new Date());
+    const revisions = this.token.apply((mark) =>
+      gateRevisions(recorded, new Set(names), mark, time),
+    );
+    const gates = planned.map(({ lost, node }) => {
+      const revision = revisions.apply((of) => of(node.nodeName));
+      return { lost, said: node.health(work, revision, members).stdout };
+    });
+    return pulumi
+      .all([this.token, ...gates.flatMap(({ lost, said }) => (lost ? [] : [said]))])
+      .apply(([mark = "", ...outputs]) =>
+        agreedView(
+          names.map((name, index) => [name, outputs[index] ?? ""]),
+          mark,
+        ),
+      );
+  }
+
+  /** What the operator confirmed is known from the state when the configuration has it no more. */
+  #retired(
+    before: readonly string[],
+    clusterId: pulumi.Output<string>,
+  ): Pick<EtcdClusterOutputs, "retiredClusters"> {
+    const confirmed = this.#config.recover?.confirm;
+    return before.length === 0 && confirmed === undefined
+      ? {}
+      : {
+          retiredClusters: clusterId.apply((id) =>
+            [...new Set([...before, ...(confirmed === undefined ? [] : [confirmed])])]
+              .filter((one) => one !== id)
+              .sort(),
+          ),
+        };
   }
 }
 
 /** A lost node's steps stay in the state until it leaves the configuration; nothing dials it. */
-function nowhere(node: NodeConfig): Connection {
+function undialledConnection(node: NodeConfig): Connection {
   return { host: node.address, port: 22, user: "root", sudo: false };
 }

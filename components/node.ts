@@ -1,14 +1,14 @@
-import { createHash } from "node:crypto";
 import type { remote } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig, NodeConfig } from "./config";
-import type { Connection } from "./connection";
-import { type Certificate, nodeCertificate, type Trust } from "./pki";
-import { type StepName, step } from "./step";
-import { renderEnvironment, renderUnit } from "./unit";
-import type { Verdict } from "./verdict";
-import { predecessors } from "./version-rules";
-import { parseVersion } from "./versions";
+import type { Connection } from "./config/types";
+import { type Certificate, gatewayCertificate, nodeCertificate, type Trust } from "./pki";
+import type { NodePlan } from "./plan/node-plan";
+import { formatRevision } from "./scripts/revision";
+import type { Freeze, StepName } from "./scripts/steps";
+import { renderEnvironment, renderUnit } from "./scripts/unit";
+import { hostValues, memberDigest, predecessorsOf, sha256, yesNo } from "./scripts/values";
+import { step } from "./step";
 
 export interface NodeArgs {
   readonly config: ClusterConfig;
@@ -18,7 +18,7 @@ export interface NodeArgs {
   readonly client: Certificate;
   readonly token: pulumi.Input<string>;
   /** What the look at this host found. */
-  readonly verdict: Verdict;
+  readonly plan: NodePlan;
 }
 
 /** One machine of the cluster, from preflight to running member. */
@@ -34,7 +34,11 @@ export class EtcdNode extends pulumi.ComponentResource {
   readonly work: pulumi.Output<string>;
   readonly #args: NodeArgs;
   readonly #binaries: remote.Command;
-  readonly #leaves: { readonly server: Certificate; readonly peer: Certificate };
+  readonly #leaves: {
+    readonly server: Certificate;
+    readonly peer: Certificate;
+    readonly gateway?: Certificate;
+  };
 
   constructor(args: NodeArgs, opts?: pulumi.ComponentResourceOptions) {
     super("etcd:index:Node", args.node.name, {}, opts);
@@ -44,6 +48,9 @@ export class EtcdNode extends pulumi.ComponentResource {
     this.#leaves = {
       server: nodeCertificate(node, "server", authorities.signer, config.pki, { parent: this }),
       peer: nodeCertificate(node, "peer", authorities.signer, config.pki, { parent: this }),
+      ...(config.pki.serverClientAuth
+        ? {}
+        : { gateway: gatewayCertificate(node, authorities.signer, config.pki, { parent: this }) }),
     };
     this.host = this.#step("host", hostValues(config, node), []);
     this.#binaries = this.#step(
@@ -54,18 +61,19 @@ export class EtcdNode extends pulumi.ComponentResource {
         DOWNLOAD_URL: config.release.downloadUrl,
         SHA256_AMD64: config.release.sha256.amd64 ?? "",
         SHA256_ARM64: config.release.sha256.arm64 ?? "",
+        LISTED_SUMS: yesNo(config.release.listedSums),
       },
       // The download needs nothing from the host's step but its preflight, and the look had that too.
-      args.verdict.hold === "revision" ? [this.host] : [],
+      args.plan.freeze === "revision" ? [this.host] : [],
     );
-    if (!args.verdict.moving) {
+    if (args.plan.phase !== "move") {
       this.files = this.#install([this.host]);
     }
     this.work = authorities.bundle.apply((ca) =>
       sha256(
         [
           // When nobody looks at the hosts the revision is the state's, which is not known here.
-          args.verdict.hold === "revision" ? "" : args.verdict.revisions.member,
+          args.plan.freeze === "revision" ? "" : args.plan.revisions.member,
           renderUnit(config),
           renderEnvironment(node),
           ca,
@@ -110,10 +118,18 @@ export class EtcdNode extends pulumi.ComponentResource {
    * something to do.
    *
    * @param work of all nodes.
+   * @param revision the recorded one, or another one for it to run again.
    */
-  health(work: pulumi.Input<string>, after: readonly pulumi.Resource[]): remote.Command {
-    const { config, node } = this.#args;
-    const { NODES, FIREWALL, MANAGE_HOSTS, CLIENT_NETWORKS } = hostValues(config, node);
+  health(
+    work: pulumi.Input<string>,
+    revision: pulumi.Input<string>,
+    after: readonly pulumi.Resource[],
+  ): remote.Command {
+    const { config, node, token } = this.#args;
+    const { NODES, FIREWALL, MANAGE_HOSTS, CLIENT_NETWORKS, METRICS_PORTS } = hostValues(
+      config,
+      node,
+    );
     return this.#step(
       "health",
       {
@@ -124,9 +140,13 @@ export class EtcdNode extends pulumi.ComponentResource {
         FIREWALL,
         MANAGE_HOSTS,
         CLIENT_NETWORKS,
+        METRICS_PORTS,
+        // Its output is judged again by every run that has nothing to do there: a mark that stays.
+        MARK: token,
         WORK: work,
       },
       after,
+      revision,
     );
   }
 
@@ -136,7 +156,7 @@ export class EtcdNode extends pulumi.ComponentResource {
     after: readonly pulumi.Resource[],
     opts: pulumi.CustomResourceOptions,
   ): remote.Command {
-    const { authorities, config, connection, node, verdict } = this.#args;
+    const { authorities, config, connection, node, plan } = this.#args;
     return step(
       "lost",
       {
@@ -148,8 +168,8 @@ export class EtcdNode extends pulumi.ComponentResource {
           LOST_ADDRESSES: addresses.join("\n"),
           CA_PEM: pem(authorities.bundle),
         },
-        revision: "lost",
-        hold: verdict.hold,
+        revision: formatRevision("lost", { mode: "lost" }),
+        freeze: plan.freeze,
       },
       { ...opts, dependsOn: [...after, this.#binaries] },
     );
@@ -157,7 +177,7 @@ export class EtcdNode extends pulumi.ComponentResource {
 
   #install(after: readonly pulumi.Resource[]): remote.Command {
     const { config, node, client, authorities } = this.#args;
-    const { server, peer } = this.#leaves;
+    const { server, peer, gateway } = this.#leaves;
     return this.#step(
       "files",
       {
@@ -170,6 +190,8 @@ export class EtcdNode extends pulumi.ComponentResource {
         SERVER_KEY: pem(server.privateKey),
         PEER_PEM: pem(peer.certificate),
         PEER_KEY: pem(peer.privateKey),
+        GATEWAY_PEM: gateway === undefined ? "" : pem(gateway.certificate),
+        GATEWAY_KEY: gateway === undefined ? "" : pem(gateway.privateKey),
       },
       after,
     );
@@ -179,71 +201,33 @@ export class EtcdNode extends pulumi.ComponentResource {
     script: StepName,
     values: Record<string, pulumi.Input<string>>,
     dependsOn: readonly pulumi.Resource[],
+    revision: pulumi.Input<string> = this.#args.plan.revisions[script],
   ): remote.Command {
-    const { connection, node, verdict } = this.#args;
+    const { connection, node, plan } = this.#args;
     return step(
       `${node.name}-${script}`,
       {
         connection,
         script,
         values,
-        revision: verdict.revisions[script],
-        hold: node.lost ? "for good" : verdict.hold,
+        revision,
+        freeze: node.lost
+          ? "retained"
+          : script === "health"
+            ? holdOfGate(plan.freeze)
+            : plan.freeze,
       },
       { parent: this, dependsOn: [...dependsOn] },
     );
   }
 }
 
-/** What the look at a host needs to know: the host step's values, whose preflight it repeats. */
-export function probeValues(config: ClusterConfig, node: NodeConfig): Record<string, string> {
-  return {
-    ...hostValues(config, node),
-    VERSION: config.release.version,
-    RECOVER_SNAPSHOT: config.recover?.node === node.name ? (config.recover.snapshot ?? "") : "",
-  };
-}
-
-/**
- * Of what the configuration says about a member: the host keeps it, so that a change which a killed
- * run brought about there, and which was then taken back, is seen.
- */
-export function memberDigest(config: ClusterConfig, node: NodeConfig): string {
-  return sha256([renderUnit(config), renderEnvironment(node), config.release.version].join("\n"));
-}
-
-function hostValues(config: ClusterConfig, node: NodeConfig) {
-  return {
-    NODE: node.name,
-    ADDRESS: node.address,
-    NODES: config.nodes
-      .filter(({ lost }) => !lost)
-      .map(({ name, address }) => `${name} ${address}`)
-      .join("\n"),
-    UPGRADE: yesNo(config.host.upgrade),
-    MANAGE_HOSTS: yesNo(config.host.manageHosts),
-    FIREWALL: yesNo(config.host.firewall),
-    CLIENT_NETWORKS: config.host.clientNetworks.join("\n"),
-    MINIMUM_MEMORY: String(config.host.minimumMemory),
-    MINIMUM_DISK: String(config.host.minimumDisk),
-    PKI: config.pki.directory,
-  };
-}
-
-function predecessorsOf(release: string): string {
-  const version = parseVersion(release);
-  return version === undefined ? "" : predecessors(version).join("\n");
-}
-
-function yesNo(value: boolean): string {
-  return value ? "yes" : "no";
+/** Its revision is the state's, whether anybody looked at the host or not, and another one where it must run again. */
+function holdOfGate(hold: Freeze): Freeze {
+  return hold === "revision" ? "none" : hold;
 }
 
 /** The scripts write a final newline themselves. */
 function pem(text: pulumi.Output<string>): pulumi.Output<string> {
   return text.apply((value) => value.trimEnd());
-}
-
-function sha256(text: string): string {
-  return createHash("sha256").update(text).digest("hex");
 }

@@ -1,12 +1,15 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as tls from "@pulumi/tls";
 import type { NodeConfig, PkiConfig, SubjectConfig } from "./config";
-import { FIRST, type Rotation } from "./rotation";
+import { FIRST_CA } from "./config/types";
+import type { Rotation } from "./plan/ca-rotation";
+import { PEER_HOSTNAME } from "./scripts/unit";
 
-/** The article's three profiles (ca-config.json), as the tls provider spells the usages. */
+/** Key usages by profile, as the tls provider spells them. */
 const PROFILES = {
   client: ["digital_signature", "key_encipherment", "client_auth"],
   server: ["digital_signature", "key_encipherment", "server_auth", "client_auth"],
+  serverOnly: ["digital_signature", "key_encipherment", "server_auth"],
   peer: ["digital_signature", "key_encipherment", "server_auth", "client_auth"],
 } as const;
 
@@ -17,19 +20,21 @@ export interface CertificateAuthorityArgs {
 }
 
 /**
- * The cluster's own CA: RSA-2048, common name `etcd` (article, ca-csr.json). One that came by a
+ * The cluster's own CA: RSA-2048, common name `etcd`. One that came by a
  * rotation also has its name as serial number in its subject, so that no two have the same.
  */
 export class CertificateAuthority extends pulumi.ComponentResource {
   /** PEM. */
   readonly certificate: pulumi.Output<string>;
+  /** PEM. */
+  readonly publicKey: pulumi.Output<string>;
   /** PEM, secret. Never leaves the state. */
   readonly privateKey: pulumi.Output<string>;
 
   readonly rotation: string;
 
   constructor(args: CertificateAuthorityArgs, opts?: pulumi.ComponentResourceOptions) {
-    const rotated = args.rotation !== FIRST;
+    const rotated = args.rotation !== FIRST_CA;
     const name = rotated ? `ca-${args.rotation}` : "ca";
     super("etcd:pki:CertificateAuthority", name, {}, opts);
     this.rotation = args.rotation;
@@ -54,10 +59,11 @@ export class CertificateAuthority extends pulumi.ComponentResource {
         earlyRenewalHours: args.pki.renewalHours,
         allowedUses: ["cert_signing", "crl_signing"],
       },
-      // A CA keeps its subject for life (authority.ts); the one that a rotation makes gets the new one.
+      // A CA keeps its subject for life (plan/ca-subject.ts); the one that a rotation makes gets the new one.
       { parent: this, ignoreChanges: ["subject"] },
     );
     this.certificate = certificate.certPem;
+    this.publicKey = key.publicKeyPem;
     this.privateKey = key.privateKeyPem;
     this.registerOutputs({ certificate: this.certificate });
   }
@@ -110,12 +116,14 @@ export interface CertificateArgs {
   readonly ipAddresses?: readonly string[];
 }
 
-/** A leaf: ECDSA P-256 key, request and certificate of one of the article's profiles. */
+/** A leaf: ECDSA P-256 key, request and certificate of one of these profiles. */
 export class Certificate extends pulumi.ComponentResource {
   /** PEM. */
   readonly certificate: pulumi.Output<string>;
-  /** PEM, secret. */
+  /** PEM, SEC 1, secret. */
   readonly privateKey: pulumi.Output<string>;
+  /** The same in PKCS#8, which clients on the JVM ask for and all others read too. */
+  readonly privateKeyPkcs8: pulumi.Output<string>;
   /** End of validity, RFC 3339. */
   readonly expires: pulumi.Output<string>;
 
@@ -151,12 +159,13 @@ export class Certificate extends pulumi.ComponentResource {
     );
     this.certificate = certificate.certPem;
     this.privateKey = key.privateKeyPem;
+    this.privateKeyPkcs8 = key.privateKeyPemPkcs8;
     this.expires = certificate.validityEndTime;
     this.registerOutputs({ certificate: this.certificate, expires: this.expires });
   }
 }
 
-/** The certificate that people and programs use as clients (article, client.json). */
+/** The certificate that people and programs use as clients. */
 export function clientCertificate(
   authority: CertificateAuthority,
   pki: PkiConfig,
@@ -169,25 +178,42 @@ export function clientCertificate(
   );
 }
 
-/** A node's server or peer certificate, with the article's subject (config-etcdXX.json). */
+/** The pair with which a node's JSON gateway dials its own member, where server.pem cannot. */
+export function gatewayCertificate(
+  node: NodeConfig,
+  authority: CertificateAuthority,
+  pki: PkiConfig,
+  opts: pulumi.ComponentResourceOptions,
+): Certificate {
+  return new Certificate(
+    `${node.name}-gateway`,
+    { authority, pki, profile: "client", commonName: "gateway" },
+    opts,
+  );
+}
+
+/** A node's server or peer certificate. */
 export function nodeCertificate(
   node: NodeConfig,
-  profile: "server" | "peer",
+  kind: "server" | "peer",
   authority: CertificateAuthority,
   pki: PkiConfig,
   opts: pulumi.ComponentResourceOptions,
 ): Certificate {
   const { country, province, locality } = pki.subject;
   return new Certificate(
-    `${node.name}-${profile}`,
+    `${node.name}-${kind}`,
     {
       authority,
       pki,
-      profile,
+      profile: kind === "server" && !pki.serverClientAuth ? "serverOnly" : kind,
       commonName: node.name,
       subject: { country, province, locality },
-      // etcdctl and etcd's own gateway dial the loopback (etcd docs, «Transport security model»).
-      dnsNames: [node.name, `${node.name}.local`, "localhost"],
+      // etcdctl and etcd's own gateway dial the loopback (etcd docs, "Transport security model").
+      dnsNames: [
+        ...[node.name, `${node.name}.local`, "localhost"],
+        ...(kind === "peer" ? [PEER_HOSTNAME] : []),
+      ],
       ipAddresses: [node.address, "127.0.0.1"],
     },
     opts,

@@ -1,28 +1,21 @@
 import { remote } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import type { Connection, Endpoint } from "./connection";
-import { assemble, quote, type ScriptName } from "./shell";
-
-/** The steps of a node in the order they depend on each other. */
-export const STEPS = ["host", "binaries", "files", "member", "health"] as const;
-export type StepName = (typeof STEPS)[number];
-
-/** A host that does not answer is given up after this many dials of `DIAL_SECONDS` each. */
-const DIALS = 3;
-const DIAL_SECONDS = 10;
+import type { Connection, Endpoint } from "./config/types";
+import { plainWords, remoteInput, remoteShell } from "./hosts/remote-shell";
+import { assemble, quote, type ScriptName } from "./scripts/bundle";
+import { type Freeze, MINUTES } from "./scripts/steps";
 
 /**
- * How much of a step that exists already stays as the state has it: nothing, its revision (the
- * hosts were not looked at), everything (its host does not answer, so nothing is planned there),
- * or everything for good (its host is lost, and is not dialled for the removal either).
+ * A dial is repeated so often, the last time 36 s after the first: a host that takes a few new connections in thirty seconds
+ * (`ufw limit ssh`) has taken one by then. One that does not answer is given up after two minutes.
  */
-export type Hold = "nothing" | "revision" | "everything" | "for good";
-
-const HELD: Readonly<Record<Hold, string[]>> = {
-  nothing: [],
+const REDIALS = 15;
+const DIAL_SECONDS = 5;
+const FROZEN: Readonly<Record<Freeze, string[]>> = {
+  none: [],
   revision: ["create"],
-  everything: ["connection", "create", "delete", "stdin"],
-  "for good": ["connection", "create", "delete", "stdin"],
+  all: ["connection", "create", "delete", "stdin"],
+  retained: ["connection", "create", "delete", "stdin"],
 };
 
 export interface StepArgs {
@@ -30,41 +23,48 @@ export interface StepArgs {
   readonly script: ScriptName;
   /** Values of the script, by variable name. */
   readonly values: pulumi.Input<Record<string, pulumi.Input<string>>>;
-  /**
-   * Why the step runs, in words. The run writes it into its receipt on the host; a new one makes
-   * the step run again.
-   */
+  /** What the step is told to do (scripts/revision.ts). */
   readonly revision: pulumi.Input<string>;
-  readonly hold: Hold;
+  readonly freeze: Freeze;
 }
 
 /**
  * One idempotent piece of work on one host, the only door to `@pulumi/command`. `create` is run
- * again on every change (there is no `update`), `delete` takes the work back. There are no
- * triggers: they replace, and a replacement runs `delete`. Values travel on standard input, as
- * secrets, so a private key among them is in no command line, log or error.
+ * again on every change (there is no `update`), `delete` takes the work back when the node is to go
+ * (scripts/lib/keep.sh). There are no triggers: they replace, which makes two connections of one.
+ * Values travel on standard input, as secrets, so a private key among them is in no command line,
+ * log or error.
  */
 export function step(
   name: string,
   args: StepArgs,
   opts: pulumi.CustomResourceOptions,
 ): remote.Command {
-  const shell = args.connection.sudo ? "sudo -n bash -s --" : "bash -s --";
-  const stdin = pulumi.output(args.values).apply((values) => assemble(args.script, values));
+  const shell = remoteShell(args.connection);
+  const limit = `${MINUTES[args.script]}m`;
+  const stdin = pulumi
+    .output(args.values)
+    .apply((values) => remoteInput(args.connection, assemble(args.script, values)));
+  const secret = args.script === "files" || args.connection.sudoPassword !== undefined;
   return new remote.Command(
     name,
     {
       connection: toConnection(args.connection),
-      create: pulumi.output(args.revision).apply((revision) => `${shell} apply ${quote(revision)}`),
-      delete: `${shell} remove`,
-      stdin: args.script === "files" ? pulumi.secret(stdin) : stdin,
+      create: pulumi
+        .output(args.revision)
+        .apply((revision) => `${shell} apply ${quote(plainWords(revision))}`),
+      delete: `${shell} delete`,
+      stdin: secret ? pulumi.secret(stdin) : stdin,
       addPreviousOutputInEnv: false,
       logging: remote.Logging.Stderr,
     },
     {
       ...opts,
-      ignoreChanges: HELD[args.hold],
-      retainOnDelete: args.hold === "for good",
+      // The other way round, the old step would be deleted after the program's end, when nothing tells any more that its node stays.
+      deleteBeforeReplace: true,
+      customTimeouts: { create: limit, update: limit, delete: limit },
+      ignoreChanges: FROZEN[args.freeze],
+      retainOnDelete: args.freeze === "retained",
     },
   );
 }
@@ -81,10 +81,16 @@ function toEndpoint(endpoint: Endpoint) {
     host: endpoint.host,
     port: endpoint.port,
     user: endpoint.user,
-    privateKey: endpoint.privateKey === undefined ? undefined : pulumi.secret(endpoint.privateKey),
-    agentSocketPath: endpoint.agentSocket,
+    // The plugin finds the agent by SSH_AUTH_SOCK itself: its socket, another one in every session, is no input.
+    privateKey: secretly(endpoint.privateKey),
+    privateKeyPassword: secretly(endpoint.privateKeyPassphrase),
+    password: secretly(endpoint.password),
     hostKey: endpoint.hostKey,
-    dialErrorLimit: DIALS,
+    dialErrorLimit: REDIALS,
     perDialTimeout: DIAL_SECONDS,
   };
+}
+
+function secretly(text: string | undefined): pulumi.Output<string> | undefined {
+  return text === undefined ? undefined : pulumi.secret(text);
 }

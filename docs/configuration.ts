@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { unwrap } from "../components/config/check";
 import { schema } from "../components/config/schema";
-import { FLAGS, refusal } from "../components/etcd-flags";
+import { FLAGS, refusedFlagReason } from "../components/etcd/flags";
 import { table } from "./table";
 
 /** One key of the configuration as the documentation and Pulumi.yaml show it. */
@@ -12,6 +12,8 @@ export interface Key {
   readonly default: unknown;
   readonly required: boolean;
   readonly description: string;
+  /** What a change of it does on a running cluster; undefined where nobody has said so. */
+  readonly edit: string | undefined;
 }
 
 /** The keys below an object of the schema, one level deep or all the way down. */
@@ -29,6 +31,7 @@ export function keysOf(object: z.core.$ZodType, deep: boolean, prefix = ""): Key
       default: part instanceof z.ZodType ? part.safeParse(undefined).data : undefined,
       required: part instanceof z.ZodType && !part.safeParse(undefined).success,
       description: meta?.description ?? "",
+      edit: typeof meta?.edit === "string" ? meta.edit : undefined,
     };
     if (!deep) {
       return [key];
@@ -70,8 +73,14 @@ function defaultCell(key: Key): string {
 
 function keyTable(keys: readonly Key[]): string {
   return table(
-    ["Key", "Type", "Default", "Meaning"],
-    keys.map((key) => [`\`${key.name}\``, key.type, defaultCell(key), key.description]),
+    ["Key", "Type", "Default", "Meaning", "A change on a running cluster"],
+    keys.map((key) => [
+      `\`${key.name}\``,
+      key.type,
+      defaultCell(key),
+      key.description,
+      key.edit ?? "",
+    ]),
   );
 }
 
@@ -103,7 +112,9 @@ const REFUSED_EXAMPLES = [
 
 /** The whole text of docs/configuration.md. */
 export function renderConfiguration(): string {
-  const refused = REFUSED_EXAMPLES.map((name) => `- \`${name}\`: ${refusal(name) ?? ""}.`);
+  const refused = REFUSED_EXAMPLES.map(
+    (name) => `- \`${name}\`: ${refusedFlagReason(name) ?? ""}.`,
+  );
   return `# Configuration
 
 <!-- Written by "npm run docs" from components/config/schema.ts. -->
@@ -127,9 +138,12 @@ ${keyTable(keysOf(schema, true))}
 
 \`settings\` takes flags of etcd without their dashes. Those below are accepted, with values that the
 version of etcd in \`version\` accepts; \`election-timeout\` must be at least 10 times
-\`heartbeat-interval\`.
+\`heartbeat-interval\`. \`log-level\` goes up to \`warn\`: the journal has to say why a member does not start, and that it was removed.
 
 ${flagTable()}
+
+With \`metrics: extensive\` etcd also counts how long each request took. Without it the rule
+\`etcdGRPCRequestsSlow\` of etcd's own mixin for Prometheus has no data, and never fires.
 
 Flags of 3.5 that became feature gates are accepted for 3.5 alone; later versions take
 \`feature-gates: NAME=true,NAME=false\`. Flags that the program sets itself, or that would break the

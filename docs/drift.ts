@@ -27,7 +27,7 @@ and only reads. It compares three things:
   \`/etc/hosts\`, its table in the kernel's packet filter, the etcd user.
 - **The units.** \`etcd.service\` and \`etcd-firewall.service\` are to run now and after the next start of
   the host, with no drop-in but our own.
-- **The running etcd.** It answers, reports no alarm, and has the flags, the \`ETCD_*\` and \`GO*\`
+- **The running etcd.** It answers, reports no alarm NOSPACE ([alarms.md](alarms.md)), and has the flags, the \`ETCD_*\` and \`GO*\`
   variables and the binary with which it came out of the last start by this program. Somebody who
   restarts etcd with other flags and then puts the file back leaves nothing else behind.
 
@@ -35,23 +35,23 @@ A step in order gets the revision that its receipt has, so its inputs are those 
 nothing is planned. Any other gets a new one that says why, and the preview shows the step:
 
 \`\`\`
-    etcd02: /etc/etcd.env changed: to be repaired
+    etcd02: /etc/etcd.env changed: will be repaired
     ~ command:remote:Command: (update)
         [urn=urn:pulumi:prod::etcd::etcd:index:Cluster$etcd:index:Node$command:remote:Command::etcd02-member]
-      ~ create: "bash -s -- apply 'new cluster, 2026-11-22T20:00:00Z'" => "bash -s -- apply 'repair: /etc/etcd.env changed, 2026-11-22T21:00:00Z'"
+      ~ create: "bash -p -s -- apply 'bootstrap 2026-11-22T20:00:00Z'" => "bash -p -s -- apply 'repair 2026-11-22T21:00:00Z # /etc/etcd.env changed'"
 \`\`\`
 
 The step that runs writes that same revision into its receipt.
 
 A member that has to be restarted for a repair is restarted as for a change of settings: in its turn,
-only while every other member is healthy, leadership handed over first.
+only while every other member is healthy, leadership transferred first.
 
 ## What is not looked at
 
-- A host that does not answer is a warning by its name (\`etcd03: cannot be reached, so nothing on it
-  could be checked\`); its steps stay as they are in the state, the other hosts are repaired. A
+- A host that does not answer is a warning by its name (\`etcd03: unreachable, so it was not checked
+  for drift and its steps are left unchanged\`); its steps stay as they are in the state, the other hosts are repaired. A
   connection is given up after 5 seconds, a look after 20.
-- \`pulumi config set drift false\` looks at no host.
+- With \`pulumi config set drift false\` a preview dials no host, and an \`up\` only locks them.
 - A loaded drop-in or CA bundle that was taken away again without a restart leaves no trace when it
   changed neither flags nor \`ETCD_*\` variables.
 - Of a binary size and time of change are compared, not its content.

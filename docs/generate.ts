@@ -1,10 +1,24 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { renderCauses } from "./causes";
 import { renderConfiguration } from "./configuration";
 import { renderDrift } from "./drift";
+import { renderOverview } from "./figures/overview";
+import { readPoints, renderRollLatency } from "./figures/roll-latency";
+import { renderProtocol } from "./protocol";
+import { renderSituations } from "./situations";
 import { renderVersions } from "./versions";
 
 const versions = join(__dirname, "versions.md");
 writeFileSync(join(__dirname, "configuration.md"), renderConfiguration());
 writeFileSync(versions, renderVersions(readFileSync(versions, "utf8")));
 writeFileSync(join(__dirname, "drift.md"), renderDrift());
+const protocol = join(__dirname, "protocol.md");
+writeFileSync(protocol, renderProtocol(readFileSync(protocol, "utf8")));
+const troubleshooting = join(__dirname, "troubleshooting.md");
+writeFileSync(troubleshooting, renderCauses(readFileSync(troubleshooting, "utf8")));
+const testing = join(__dirname, "testing.md");
+writeFileSync(testing, renderSituations(readFileSync(testing, "utf8")));
+const figures = join(__dirname, "figures");
+writeFileSync(join(figures, "overview.svg"), renderOverview());
+writeFileSync(join(figures, "roll-latency.svg"), renderRollLatency(readPoints()));

@@ -1,5 +1,5 @@
-import { CONDITIONS, MOVES, rollProblem } from "../components/version-rules";
-import { formatVersion, MINORS, type Version } from "../components/versions";
+import { CONDITIONS, rollProblem, SERIES_STEPS } from "../components/etcd/upgrade-paths";
+import { formatVersion, MINORS, type Version } from "../components/etcd/versions";
 import { table } from "./table";
 
 const BEGIN = "<!-- generated: npm run docs -->";
@@ -16,7 +16,7 @@ function pairs(): string {
       if (from === to) {
         return [[`${from}.x`, `any other ${to}.x`, "allowed"]];
       }
-      const move = MOVES.find((each) => each.from === from && each.to === to);
+      const move = SERIES_STEPS.find((each) => each.from === from && each.to === to);
       if (move === undefined) {
         const refusal = rollProblem(release(from, 99), release(to, 99)) ?? "";
         return [[`${from}.x`, `${to}.x`, `refused: ${refusal.replace(/^\S+ is /, "")}`]];

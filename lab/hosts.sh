@@ -36,9 +36,24 @@ host_is_ready() {
   find_leader "$1" && [[ $(cat "$STATE/hosts/$1/ready" 2>/dev/null) == "$LEADER" ]]
 }
 
-# power_on HOST: starts the boot and returns; ROOTFS and OPERATOR_PID must be set.
+# systemd and its services on a host take so many of what the kernel gives each user, here root for all hosts of all labs.
+INOTIFY_OF_HOST=5
+
+# warn_of_inotify COUNT: before so many hosts are booted, or when one does not come up. A host without never gets as far as its sshd,
+# and only its journal says why.
+warn_of_inotify() {
+  local used limit
+  limit=$(cat /proc/sys/fs/inotify/max_user_instances)
+  used=$(find /proc/[0-9]*/fd -uid 0 -lname anon_inode:inotify 2>/dev/null | wc -l) || true
+  if ((used + $1 * INOTIFY_OF_HOST > limit)); then
+    note "root has $used of the $limit inotify instances that this machine allows, and a host takes $INOTIFY_OF_HOST: it may not come up; take another lab down, or: sysctl fs.inotify.max_user_instances=1024"
+  fi
+}
+
+# power_on HOST: starts the boot and returns; OPERATOR_PID must be set.
 power_on() {
   local directory=$STATE/hosts/$1
+  ensure_rootfs "$(suite_of "$1")"
   end_group "etcd-lab-$LAB_ID/$1" || die "processes of an earlier $1 do not end"
   mkdir -p "$directory/disk/upper" "$directory/disk/work"
   rm -f "$directory/ready"
@@ -64,14 +79,18 @@ await_login() {
     fi
     waits=("${waits[@]:1}")
   done
-  [[ $failed -eq 0 ]] || die "not all hosts came up"
+  [[ $failed -eq 0 ]] || {
+    warn_of_inotify 1
+    die "not all hosts came up"
+  }
 }
 
 login_loop() {
   local address deadline
   address=$(host_address "$1")
   deadline=$((SECONDS + 60))
-  until in_operator bash -c ': </dev/tcp/'"$address"'/22' 2>/dev/null &&
+  # shellcheck disable=SC2016 # the inner shell's own argument
+  until in_operator bash -c ': <"/dev/tcp/$1/22"' - "$address" 2>/dev/null &&
     in_operator ssh -F none -i "$STATE/ssh/id_ed25519" -o BatchMode=yes -o ConnectTimeout=2 \
       -o UserKnownHostsFile="$STATE/ssh/known_hosts" -o StrictHostKeyChecking=yes \
       "root@$address" true </dev/null 2>/dev/null; do

@@ -28,6 +28,8 @@ usage: npm run lab -- VERB ...
   boot HOST             power on again, same disk
   wipe HOST             a new empty disk, same address and host key
   reset                 a new empty disk for every host
+  save IMAGE            power cut, and a copy of all disks and stacks
+  load IMAGE            all disks and stacks as they were then
   release VERSION...    build these etcd releases too and serve them to the hosts
   cut HOST [HOST...]    drop traffic between these hosts and the other hosts
   heal                  undo every cut
@@ -41,7 +43,7 @@ END
 verb=$1
 shift
 case $verb in
-  up | down | run | exec | status | kill | boot | wipe | reset | release | cut | heal)
+  up | down | run | exec | status | kill | boot | wipe | reset | save | load | release | cut | heal)
     require_machine
     "verb_$verb" "$@"
     ;;

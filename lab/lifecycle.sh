@@ -27,23 +27,23 @@ lock_lab() {
 
 ensure_toolchain() {
   require_tools
-  start_rootfs
+  start_roots
   require_node_modules
   ensure_pulumi
   ensure_plugins
   ensure_release "$DEFAULT_RELEASE"
-  ensure_rootfs
+  ensure_roots
   trap - EXIT
 }
 
 # debootstrap mostly waits for the network and the disk, the compilers for the processors: on a
 # cold start they run side by side. In a process group of its own it ends with this command.
-start_rootfs() {
+start_roots() {
   set -m
-  (ensure_rootfs) &
-  ROOTFS_BUILDER=$!
+  (ensure_roots) &
+  ROOTS_BUILDER=$!
   set +m
-  trap 'kill -TERM -- "-$ROOTFS_BUILDER" 2>/dev/null || true' EXIT
+  trap 'kill -TERM -- "-$ROOTS_BUILDER" 2>/dev/null || true' EXIT
 }
 
 # lab_up COUNT: exactly the first COUNT hosts run and accept logins.
@@ -51,9 +51,12 @@ lab_up() {
   local count=$1 host start started=() extra=()
   start=$(now_ms)
   sweep_orphans
+  choose_suites
+  choose_packages
   ensure_toolchain
   ensure_keys
   mkdir -p "$RUN_DIR" "$STATE/backend"
+  ln -sfn "$RELEASES" "$STATE/releases"
   printf '%s\n%s\n' "$CHECKOUT" "$LAB_NAME" >"$RUN_DIR/owner"
   printf '%s' "$count" >"$STATE/nodes"
   if ! find_operator; then
@@ -67,8 +70,10 @@ lab_up() {
   done
   [[ ${#extra[@]} -eq 0 ]] || shut_down "${extra[@]}"
   for host in "${HOSTS[@]:0:count}"; do
-    host_is_ready "$host" && continue
-    started+=("$host")
+    host_is_ready "$host" || started+=("$host")
+  done
+  [[ ${#started[@]} -eq 0 ]] || warn_of_inotify "${#started[@]}"
+  for host in "${started[@]}"; do
     find_leader "$host" || power_on "$host"
   done
   [[ ${#started[@]} -eq 0 ]] || await_login "${started[@]}"
@@ -100,3 +105,33 @@ lab_reset() {
   ! find_operator || load_cuts
   lab_up "$(node_count)"
 }
+
+# lab_save IMAGE: what lies on the disks after a power cut, and the stacks that belong to it.
+lab_save() {
+  local host image=$STATE/images/$1
+  rm -rf "$image"
+  mkdir -p "$image"
+  for host in "${HOSTS[@]}"; do
+    power_cut "$host"
+    [[ ! -d $STATE/hosts/$host/disk ]] || copy_disk "$STATE/hosts/$host/disk" "$image/$host"
+  done
+  cp -a "$STATE/backend" "$image/backend"
+  lab_up "$(node_count)"
+}
+
+lab_load() {
+  local host image=$STATE/images/$1
+  [[ -d $image ]] || die "there is no image \"$1\" of this lab: npm run lab -- save $1"
+  for host in "${HOSTS[@]}"; do
+    power_cut "$host"
+    new_disk "$host"
+    [[ ! -d $image/$host ]] || copy_disk "$image/$host" "$STATE/hosts/$host/disk"
+  done
+  rm -rf "$STATE/backend"
+  cp -a "$image/backend" "$STATE/backend"
+  heal_hosts
+  lab_up "$(node_count)"
+}
+
+# copy_disk FROM TO: etcd's journal is mostly a hole.
+copy_disk() { cp -a --reflink=auto --sparse=always "$1" "$2"; }

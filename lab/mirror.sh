@@ -18,7 +18,8 @@ start_mirror() {
 await_mirror() {
   local tries
   for ((tries = 0; tries < 200; tries++)); do
-    in_operator bash -c ": </dev/tcp/$OPERATOR_ADDRESS/$MIRROR_PORT" 2>/dev/null && return 0
+    # shellcheck disable=SC2016 # the inner shell's own arguments
+    in_operator bash -c ': <"/dev/tcp/$1/$2"' - "$OPERATOR_ADDRESS" "$MIRROR_PORT" 2>/dev/null && return 0
     mirror_is_up || break
     sleep 0.05
   done

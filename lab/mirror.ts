@@ -1,6 +1,6 @@
 /**
  * A read-only HTTP mirror of etcd releases for the lab's hosts, laid out like the official
- * download folder: `/v3.6.16/SHA256SUMS`, `/v3.6.16/etcd-v3.6.16-linux-amd64.tar.gz`.
+ * download folder: `/v3.6.14/SHA256SUMS`, `/v3.6.14/etcd-v3.6.14-linux-amd64.tar.gz`.
  *
  * `tsx lab/mirror.ts ADDRESS PORT DIRECTORY...`: a file is taken from the first directory that has
  * it, so a test can put a damaged release in front of the good one.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From a clone to a healthy cluster: the lab, the stack `dev`, one `pulumi up`, the final table.
+# From a clone to a healthy cluster: the lab, its stack, one `pulumi up`, the final table.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -8,7 +8,7 @@ lab() { bash "$LAB_SOURCE/lab.sh" "$@"; }
 
 lab up
 cd "$CHECKOUT"
-lab run -- pulumi stack select --create dev
+lab run -- pulumi stack select "lab-$LAB_NAME"
 # Pulumi answers an interrupt by finishing the step under way: wait for it, then stop too.
 interrupted=
 trap 'interrupted=1' INT TERM

@@ -16,10 +16,11 @@ verb_up() {
 
 verb_down() {
   [[ $# -eq 0 || $* == --purge ]] || usage_error "down takes nothing or --purge, got \"$*\""
-  [[ -d $STATE ]] || return 0
-  lock_lab
-  lab_down
-  [[ $# -eq 0 ]] || rm -rf --one-file-system "$STATE"
+  if [[ -d $STATE ]]; then
+    lock_lab
+    lab_down
+  fi
+  [[ $# -eq 0 ]] || rm -rf --one-file-system "$STATE" "$STACK_FILE"
 }
 
 verb_run() {
@@ -95,7 +96,6 @@ verb_boot() {
   lock_lab
   require_operator
   ! host_is_ready "$1" || return 0
-  ensure_rootfs
   find_leader "$1" || power_on "$1"
   await_login "$1"
 }
@@ -104,7 +104,6 @@ verb_wipe() {
   one_host wipe "$@"
   lock_lab
   require_operator
-  ensure_rootfs
   power_cut "$1"
   new_disk "$1"
   power_on "$1"
@@ -117,10 +116,34 @@ verb_reset() {
   lab_reset
 }
 
+verb_save() {
+  require_image save "$@"
+  lock_lab
+  require_operator
+  lab_save "$1"
+}
+
+verb_load() {
+  require_image load "$@"
+  lock_lab
+  require_operator
+  lab_load "$1"
+}
+
+# require_image VERB ARGUMENTS...
+require_image() {
+  [[ $# -eq 2 && $2 =~ ^[a-z0-9-]{1,24}$ ]] ||
+    usage_error "$1 takes a name of 1 to 24 lower-case letters, digits and dashes, got \"${*:2}\""
+}
+
 verb_release() {
   local version
-  [[ $# -gt 0 ]] || usage_error "release needs a version such as 3.6.16"
-  for version in "$@"; do ensure_release "$version"; done
+  [[ $# -gt 0 ]] || usage_error "release needs a version such as 3.6.14"
+  for version in "$@"; do
+    ensure_release "$version"
+    # What etcd:sha256 wants to know.
+    printf '%s %s %s\n' "${version#v}" "$ARCH" "$(release_digest)"
+  done
 }
 
 verb_cut() {

@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
-# Every test, with whatever is missing set up first. Arguments go to vitest: `npm test -- --project unit`.
-# The last line reads «N passed, N failed».
+# Format, lint and types, then every test, with whatever is missing set up first. Arguments go to vitest: `npm test -- --project unit`.
+# The last line reads "N passed, N failed".
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # The tests' own labs, never the one that `npm start` made.
-labs=(test labtest)
+labs=(test test-2 labtest)
 clean() {
   local name
   for name in "${labs[@]}"; do LAB_NAME=$name bash lab/lab.sh down --purge >/dev/null 2>&1 || true; done
 }
 trap clean EXIT
 
+# Who asks for some tests has a reason not to wait.
+if [[ $# -eq 0 ]]; then bash test/lint.sh; fi
 env LAB_NAME="${labs[0]}" bash lab/lab.sh up --nodes 1
 npx vitest run "$@"

@@ -36,20 +36,23 @@ const FILES: Readonly<Record<string, { readonly output: string; readonly ending:
 };
 
 /**
- * Every key, request and certificate of a stack, in the order of its resources.
+ * Every key, request and certificate of a stack, in the order of its resources. The CA that signed
+ * the client's certificate is `ca.pem`, whatever rotation made it.
  *
  * @param exported what `pulumi stack export --show-secrets` prints.
  * @throws z.ZodError when it is no exported stack.
  */
 export function pkiFiles(exported: unknown): readonly PkiFile[] {
-  return (state.parse(exported).deployment.resources ?? []).flatMap(({ urn, type, outputs }) => {
+  const resources = state.parse(exported).deployment.resources ?? [];
+  const inUse = authorityInUse(resources);
+  return resources.flatMap(({ urn, type, outputs }) => {
     const kind = FILES[type];
     const content = kind === undefined ? undefined : reveal(outputs?.[kind.output]);
     return kind === undefined || content === undefined
       ? []
       : [
           {
-            path: fileOf(urn.split("::").at(-1) ?? "", kind.ending),
+            path: fileOf(nameOf(urn), kind.ending, inUse),
             content,
             mode: kind.ending === KEY ? 0o600 : 0o644,
           },
@@ -82,10 +85,33 @@ export function writeFiles(directory: string, files: readonly PkiFile[]): void {
   }
 }
 
-/** The file of a resource: `etcd01-server-key` is `etcd01/server-key.pem`, `ca-key` is `ca-key.pem`. */
-export function fileOf(name: string, ending: string): string {
+const nameOf = (urn: string) => urn.split("::").at(-1) ?? "";
+
+type Resources = NonNullable<z.output<typeof state>["deployment"]["resources"]>;
+
+/** Name of the CA that signs, without the kind of resource: `ca`, or `ca-NAME` after a rotation. */
+function authorityInUse(resources: Resources): string {
+  const client = resources.find(({ urn }) => nameOf(urn) === "client-certificate");
+  const signer = resources.find(
+    ({ type, outputs }) =>
+      type === "tls:index/selfSignedCert:SelfSignedCert" &&
+      outputs?.certPem !== undefined &&
+      outputs.certPem === client?.outputs?.caCertPem,
+  );
+  return signer === undefined ? "ca" : nameOf(signer.urn).replace(/-certificate$/, "");
+}
+
+/**
+ * The file of a resource: `etcd01-server-key` is `etcd01/server-key.pem`, `ca-key` is `ca-key.pem`.
+ *
+ * @param inUse the CA that signs; the first CA beside it is `ca-first.pem`.
+ */
+export function fileOf(name: string, ending: string, inUse = "ca"): string {
   const stem = name.replace(/-(key|request|certificate)$/, "");
-  return `${stem.replace(/-(server|peer)$/, "/$1")}${ending}`;
+  if (stem === inUse || stem === "ca") {
+    return `${stem === inUse ? "ca" : "ca-first"}${ending}`;
+  }
+  return `${stem.replace(/-(server|peer|gateway)$/, "/$1")}${ending}`;
 }
 
 /** Secrets of an exported state are objects that hold the value's JSON. */

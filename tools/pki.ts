@@ -1,6 +1,6 @@
 /**
- * `npm run pki -- DIR`: every key, request and certificate of the selected stack, under the names
- * that the article gives them («os recomiendo que los guardéis»).
+ * `npm run pki -- DIR`: every key, request and certificate of the selected stack, under names
+ * by node and kind.
  */
 import { pkiFiles, prepareDirectory, writeFiles } from "./pki-files";
 import { main, pulumiJson } from "./stack";

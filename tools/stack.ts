@@ -30,17 +30,23 @@ export async function stackOutputs(): Promise<StackOutputs> {
     await pulumiJson(["stack", "output", "--json", "--show-secrets"]),
   );
   if (!parsed.success) {
-    throw new Error("the selected stack has no cluster; run `pulumi up` first");
+    throw new Error(
+      "the selected stack has no cluster outputs, because no `pulumi up` of it has completed; run `pulumi up`, or select another stack",
+    );
   }
   return parsed.data;
 }
 
-/** Runs a command-line tool's main function: an error becomes one line and exit code 1. */
-export async function main(run: () => Promise<number>): Promise<void> {
+/**
+ * Runs a command-line tool's main function: an error becomes one line.
+ *
+ * @param failed the exit code then.
+ */
+export async function main(run: () => Promise<number>, failed = 1): Promise<void> {
   try {
     process.exitCode = await run();
   } catch (error) {
     console.error(`error: ${error instanceof Error ? error.message : String(error)}`);
-    process.exitCode = 1;
+    process.exitCode = failed;
   }
 }

@@ -1,39 +1,65 @@
-// What Pulumi runs: index.ts, compiled file by file without a look at its types (npm run lint has that), and kept as it came out.
+// What Pulumi runs: index.ts, compiled file by file without checking its types (npm run lint does), and kept as it came out.
 // The compiler alone takes longer to load than the program takes to run.
 const { createHash } = require("node:crypto");
-const { mkdirSync, readFileSync, renameSync, writeFileSync } = require("node:fs");
+const {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} = require("node:fs");
 const Module = require("node:module");
-const { join } = require("node:path");
+const { basename, dirname, join } = require("node:path");
+const preload = require("./preload.cjs");
 
-const kept = join(__dirname, "../node_modules/.cache/etcd");
+const cache = join(__dirname, "../node_modules/.cache/etcd");
+const compilerOptions = {
+  esModuleInterop: true,
+  inlineSourceMap: true,
+  module: "commonjs",
+  target: "es2022",
+};
 const { version } = require("typescript/package.json");
+const compiler = JSON.stringify({ version, compilerOptions });
 
-Module._extensions[".ts"] = (module, file) => module._compile(javaScript(file), file);
+/** JavaScript of each file of the program, by its path. */
+const compiled = new Map();
+/** Names of the cache's files that this run needs, and whether it has made one of them. */
+const used = new Set();
+let added = false;
+
+Module._extensions[".ts"] = (module, file) => {
+  const text = javaScript(file);
+  compiled.set(file, text);
+  module._compile(text, file);
+};
 
 function javaScript(file) {
   const source = readFileSync(file, "utf8");
-  const digest = createHash("sha256").update(version).update(source).digest("hex");
-  const copy = join(kept, `${digest}.js`);
+  if (process.env.PLAIN_START) {
+    return compile(source, file);
+  }
+  // The source map has the file's name.
+  const key = [compiler, basename(file), source].join("\0");
+  const name = `${createHash("sha256").update(key).digest("hex")}.js`;
+  used.add(name);
   try {
-    return readFileSync(copy, "utf8");
+    return readFileSync(join(cache, name), "utf8");
   } catch {
     const text = compile(source, file);
-    keep(text, copy);
+    keep(text, name);
     return text;
   }
 }
 
 function compile(source, fileName) {
-  const { flattenDiagnosticMessageText, ModuleKind, ScriptTarget, transpileModule } =
+  const { convertCompilerOptionsFromJson, flattenDiagnosticMessageText, transpileModule } =
     require("typescript");
   const { outputText, diagnostics } = transpileModule(source, {
     fileName,
     reportDiagnostics: true,
-    compilerOptions: {
-      esModuleInterop: true,
-      module: ModuleKind.CommonJS,
-      target: ScriptTarget.ES2022,
-    },
+    compilerOptions: convertCompilerOptionsFromJson(compilerOptions, dirname(fileName)).options,
   });
   const [wrong] = diagnostics;
   if (wrong !== undefined) {
@@ -43,12 +69,63 @@ function compile(source, fileName) {
 }
 
 /** By rename, because several runs may start at once. Where nothing can be written, nothing is kept. */
-function keep(text, file) {
+function keep(text, name) {
+  added = true;
+  const file = join(cache, name);
   try {
-    mkdirSync(kept, { recursive: true });
+    mkdirSync(cache, { recursive: true });
     writeFileSync(`${file}.${process.pid}`, text);
     renameSync(`${file}.${process.pid}`, file);
   } catch {}
 }
 
+/** What the program no longer consists of, and what killed runs were writing. */
+function prune() {
+  try {
+    for (const entry of readdirSync(cache, { withFileTypes: true })) {
+      if (entry.isFile() && !used.has(entry.name)) {
+        rmSync(join(cache, entry.name), { force: true });
+      }
+    }
+  } catch {}
+}
+
+/** Errors whose stacks are of TypeScript already: one that several promises pass on is reported for each. */
+const mapped = new WeakSet();
+
+/** Has the stack of an error that ends the program name lines of TypeScript. Nothing else reads stacks. */
+function mapStack(error) {
+  preload.mapStacks();
+  for (let each = error; each instanceof Error && !mapped.has(each); each = each.cause) {
+    mapped.add(each);
+    if (typeof each.stack === "string") {
+      each.stack = each.stack.replace(/([^\s()]+\.ts):(\d+):(\d+)/g, position);
+    }
+  }
+}
+
+/** @returns the place in the source of a place in what was compiled from it. */
+function position(place, file, line, column) {
+  const text = compiled.get(file);
+  const [, encoded] = /^\/\/# sourceMappingURL=data:[^,]+;base64,(.+)$/m.exec(text ?? "") ?? [];
+  if (encoded === undefined) {
+    return place;
+  }
+  const map = new Module.SourceMap(JSON.parse(Buffer.from(encoded, "base64").toString()));
+  const { originalLine, originalColumn } = map.findEntry(line - 1, column - 1);
+  return originalLine === undefined ? place : `${file}:${originalLine + 1}:${originalColumn + 1}`;
+}
+
+process.on("uncaughtExceptionMonitor", mapStack);
+if (process.listenerCount("unhandledRejection") > 0) {
+  // The SDK's own listener ends the program; without one the rejection becomes an uncaught exception.
+  process.prependListener("unhandledRejection", mapStack);
+}
+
+if (preload.plain !== undefined) {
+  require("@pulumi/pulumi").log.debug(preload.plain);
+}
 module.exports = require("../index.ts");
+if (added) {
+  prune();
+}

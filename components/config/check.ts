@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { VALUE } from "./leaves";
+import { VALUE } from "./fields";
 import { nearest, type Path, type Problems } from "./problems";
 
 /** What could be read of a value, and which of its fields were wrong. */

@@ -1,20 +1,33 @@
+import { spawnSync } from "node:child_process";
 import { statSync } from "node:fs";
 import type { z } from "zod";
-import type { Connection, Endpoint } from "../connection";
 import type { Checked } from "./check";
 import { HostKeys } from "./host-keys";
-import { expand, readPrivateKey, type Surroundings } from "./private-key";
+import { expand, type KeyFile, readPrivateKey, type Surroundings } from "./private-key";
 import type { Path, Problems } from "./problems";
 import type { nodeSchema, sshSchema } from "./schema";
+import type { Connection, Endpoint, NodeConfig } from "./types";
 
 export interface Connections {
   readonly connections: ReadonlyMap<string, Connection>;
+  readonly others: OtherHosts;
   readonly warnings: readonly string[];
+}
+
+/** Hosts of nodes that have left the configuration, reached by what it says for all nodes. */
+export interface OtherHosts {
+  /** Undefined when the host's key is not known. */
+  connectTo(host: Pick<NodeConfig, "name" | "address">): Connection | undefined;
 }
 
 type Ssh = z.output<typeof sshSchema>;
 type Node = z.output<typeof nodeSchema>;
-type Login = Pick<Endpoint, "privateKey" | "privateKeyFile" | "agentSocket">;
+type Login = Pick<
+  Endpoint,
+  "privateKey" | "privateKeyFile" | "privateKeyPassphrase" | "password" | "agentSocket"
+>;
+
+const SECRETS = ["privateKeyPassphrase", "password", "sudoPassword"] as const;
 
 /**
  * Turns the configuration of SSH into one connection for each node that is not lost, reading
@@ -27,10 +40,16 @@ export function resolveConnections(
   problems: Problems,
 ): Connections {
   if (ssh.data === undefined) {
-    return { connections: new Map(), warnings: [] };
+    const others = { connectTo: () => undefined };
+    return { connections: new Map(), others, warnings: [] };
   }
   const hostKeys = new HostKeys(ssh.data, ssh.wrong, surroundings, problems);
-  hostKeys.checkNames(nodes.flatMap(({ data }) => (data ? [data.name, data.address] : [])));
+  hostKeys.checkNames(
+    nodes.flatMap(({ data }) =>
+      data ? [data.name, data.address, ...(data.ssh.host ? [data.ssh.host] : [])] : [],
+    ),
+  );
+  checkSecrets(ssh.data, problems);
   const resolver = new Resolver(ssh.data, ssh.wrong, surroundings, problems, hostKeys);
   const connections = new Map<string, Connection>();
   nodes.forEach(({ data, wrong }, index) => {
@@ -38,10 +57,51 @@ export function resolveConnections(
       connections.set(data.name, resolver.connect(data, index));
     }
   });
-  return { connections, warnings: hostKeys.warnings() };
+  checkDials(nodes, connections, problems);
+  if (connections.size > 0) {
+    resolver.checkSurroundings();
+  }
+  return { connections, others: resolver, warnings: hostKeys.warnings() };
 }
 
-class Resolver {
+/** In clear they would be in the stack's file, and in everybody's copy of it. */
+function checkSecrets(ssh: Ssh, problems: Problems): void {
+  for (const key of SECRETS) {
+    if (ssh[key] !== undefined && !problems.isSecret(["ssh"])) {
+      problems.add(
+        ["ssh", key],
+        `is in plain text in the stack's configuration; take it out, change it, and set it with pulumi config set --secret --path '${problems.key(["ssh", key])}'`,
+      );
+    }
+  }
+}
+
+/** Two nodes at one machine would write over each other. */
+function checkDials(
+  nodes: readonly Checked<Node>[],
+  connections: ReadonlyMap<string, Connection>,
+  problems: Problems,
+): void {
+  const first = new Map<string, number>();
+  nodes.forEach(({ data }, index) => {
+    const connection = data === undefined ? undefined : connections.get(data.name);
+    if (connection === undefined || data === undefined) {
+      return;
+    }
+    const place = `${connection.host} port ${connection.port}`;
+    const before = first.get(place);
+    if (before === undefined) {
+      first.set(place, index);
+    } else if (data.ssh.host !== undefined || nodes[before]?.data?.ssh.host !== undefined) {
+      problems.add(
+        ["nodes", index, "ssh", "host"],
+        `${place} is also where nodes[${before}] is reached; every node needs a machine of its own`,
+      );
+    }
+  });
+}
+
+class Resolver implements OtherHosts {
   readonly #ssh: Ssh;
   readonly #wrong: ReadonlySet<string>;
   readonly #surroundings: Surroundings;
@@ -69,19 +129,42 @@ class Resolver {
     const user = node.ssh.user ?? this.#ssh.user;
     const port = node.ssh.port ?? this.#ssh.port;
     const own = ["nodes", index, "ssh", "privateKeyFile"];
+    const host = node.ssh.host ?? node.address;
+    const names = [...new Set([host, node.address, node.name])];
     const hostKey =
-      node.ssh.hostKey ??
-      this.#hostKeys.find([node.address, node.name], port, ["ssh", "hostKeys", node.name]);
+      node.ssh.hostKey ?? this.#hostKeys.find(names, port, ["ssh", "hostKeys", node.name]);
     const bastion = this.#throughBastion();
     return {
-      host: node.address,
+      host,
       port,
       user,
       ...this.#login(node.ssh.privateKeyFile, own),
       ...(hostKey === undefined ? {} : { hostKey }),
-      sudo: this.#ssh.sudo ?? user !== "root",
+      ...this.#sudo(user),
       ...(bastion === undefined ? {} : { bastion }),
     };
+  }
+
+  #sudo(user: string): Pick<Connection, "sudo" | "sudoPassword"> {
+    const { sudo = user !== "root", sudoPassword } = this.#ssh;
+    return { sudo, ...(sudo && sudoPassword !== undefined ? { sudoPassword } : {}) };
+  }
+
+  connectTo({ name, address }: Pick<NodeConfig, "name" | "address">): Connection | undefined {
+    const { user, port, insecureIgnoreHostKeys } = this.#ssh;
+    const hostKey = this.#hostKeys.known([address, name], port);
+    const bastion = this.#throughBastion();
+    return hostKey === undefined && !insecureIgnoreHostKeys
+      ? undefined
+      : {
+          host: address,
+          port,
+          user,
+          ...this.#login(undefined, []),
+          ...(hostKey === undefined ? {} : { hostKey }),
+          ...this.#sudo(user),
+          ...(bastion === undefined ? {} : { bastion }),
+        };
   }
 
   #throughBastion(): Endpoint | undefined {
@@ -111,16 +194,19 @@ class Resolver {
     if (before !== undefined) {
       return before;
     }
-    const agent = this.#ssh.agent ? this.#agent() : {};
-    const login = file === undefined ? this.#defaultLogin(agent) : this.#read(file, path, agent);
+    const { password } = this.#ssh;
+    const login = {
+      ...(file === undefined ? this.#withoutFile() : this.#read(file, path)),
+      ...(password === undefined ? {} : { password }),
+    };
     this.#logins.set(id, login);
     return login;
   }
 
-  #read(file: string, path: Path, agent: Login): Login {
-    const found = readPrivateKey(expand(file, this.#surroundings));
+  #read(file: string, path: Path): Login {
+    const found = this.#readKey(file);
     if (found.kind === "key") {
-      return { ...agent, privateKey: found.text, privateKeyFile: found.file };
+      return loginOf(found);
     }
     const reasons = {
       absent: "does not exist; make a key with ssh-keygen -t ed25519 or name another file",
@@ -128,18 +214,31 @@ class Resolver {
     };
     const reason = found.kind === "unusable" ? found.reason : reasons[found.kind];
     this.#problems.add(path, `${this.#problems.show(path, file)} ${reason}`);
-    return agent;
+    return {};
   }
 
-  #defaultLogin(agent: Login): Login {
-    if (this.#ssh.agent || this.#wrong.has("privateKeyFile") || this.#wrong.has("agent")) {
-      return agent;
+  #readKey(file: string): KeyFile {
+    return readPrivateKey(expand(file, this.#surroundings), this.#ssh.privateKeyPassphrase);
+  }
+
+  #withoutFile(): Login {
+    if (this.#wrong.has("privateKeyFile") || this.#wrong.has("agent")) {
+      return {};
     }
+    if (this.#ssh.agent) {
+      return this.#agent();
+    }
+    return this.#ssh.password === undefined && !this.#wrong.has("password")
+      ? this.#defaultLogin()
+      : {};
+  }
+
+  #defaultLogin(): Login {
     let locked: string | undefined;
     for (const file of ["~/.ssh/id_ed25519", "~/.ssh/id_rsa"]) {
-      const found = readPrivateKey(expand(file, this.#surroundings));
+      const found = this.#readKey(file);
       if (found.kind === "key") {
-        return { privateKey: found.text, privateKeyFile: found.file };
+        return loginOf(found);
       }
       if (found.kind === "unusable") {
         this.#problems.add(["ssh", "privateKeyFile"], `the default ${file} ${found.reason}`);
@@ -168,12 +267,8 @@ class Resolver {
       );
       return {};
     }
-    try {
-      if (statSync(socket).isSocket()) {
-        return { agentSocket: socket };
-      }
-    } catch {
-      // Falls through to the report below: a missing socket is as useless as a plain file.
+    if (listens(socket)) {
+      return { agentSocket: socket };
     }
     this.#problems.add(
       ["ssh", "agent"],
@@ -181,4 +276,47 @@ class Resolver {
     );
     return {};
   }
+
+  /** The provider dials the agent that there is for every step, also when it has no use for it, and gives up where none listens. */
+  checkSurroundings(): void {
+    const socket = this.#surroundings.agentSocket;
+    const used = [...this.#logins.values()].some(({ privateKey, password }) => {
+      return privateKey !== undefined || password !== undefined;
+    });
+    if (used && !this.#ssh.agent && socket !== undefined && !listens(socket)) {
+      this.#problems.add(
+        ["ssh"],
+        `SSH_AUTH_SOCK names ${JSON.stringify(socket)}, where no agent listens, and the Pulumi provider fails on that whatever it logs in with; unset SSH_AUTH_SOCK, or start an agent with eval $(ssh-agent)`,
+      );
+    }
+  }
+}
+
+function loginOf(key: KeyFile & { readonly kind: "key" }): Login {
+  return {
+    privateKey: key.text,
+    privateKeyFile: key.file,
+    ...(key.passphrase === undefined ? {} : { privateKeyPassphrase: key.passphrase }),
+  };
+}
+
+/** As `ssh-add` says of a socket that nobody has open; of one that is silent nothing is known yet. */
+const NO_AGENT = 2;
+const AGENT_MILLISECONDS = 2000;
+
+function listens(socket: string): boolean {
+  try {
+    if (!statSync(socket).isSocket()) {
+      return false;
+    }
+  } catch {
+    // A missing socket is as useless as a plain file.
+    return false;
+  }
+  const { status } = spawnSync("ssh-add", ["-l"], {
+    env: { ...process.env, SSH_AUTH_SOCK: socket },
+    stdio: "ignore",
+    timeout: AGENT_MILLISECONDS,
+  });
+  return status !== NO_AGENT;
 }

@@ -68,6 +68,13 @@ export class HostKeys {
     return undefined;
   }
 
+  /** The same from known_hosts alone, and a missing one is no problem. */
+  known(names: readonly string[], port: number): string | undefined {
+    const known = this.#knownHosts();
+    const found = known === "unreadable" ? undefined : findHostKey(known, names, port);
+    return found !== undefined && "key" in found ? found.key : undefined;
+  }
+
   warnings(): string[] {
     return this.#unverified.length === 0
       ? []

@@ -1,9 +1,8 @@
 import { homedir } from "node:os";
 import * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
-import { checkSettings } from "../settings";
-import { DEFAULT_VERSION, knownDigests, OFFICIAL_DOWNLOADS, parseVersion } from "../versions";
-import { check, isMap, unknownKey, unwrap } from "./check";
+import { DEFAULT_VERSION, knownDigests, OFFICIAL_DOWNLOADS, parseVersion } from "../etcd/versions";
+import { type Checked, check, isMap, unknownKey, unwrap } from "./check";
 import { resolveConnections } from "./connections";
 import type { Surroundings } from "./private-key";
 import { ConfigError, Problems } from "./problems";
@@ -11,12 +10,15 @@ import {
   checkLost,
   checkNodes,
   checkPki,
+  checkRebuild,
   checkRecover,
+  checkRelease,
   checkRotation,
   releaseWarnings,
   sizeWarnings,
 } from "./rules";
 import { nodeSchema, schema } from "./schema";
+import { checkSettings } from "./settings";
 import type { ClusterConfig, NodeConfig, ReleaseConfig } from "./types";
 import { digestOfAmd64 } from "./values";
 
@@ -58,22 +60,11 @@ export function readConfig(
   for (const key of Object.keys(raw).filter((name) => !KEYS.includes(name))) {
     problems.add([key], unknownKey(key, KEYS));
   }
-  const read = <S extends z.ZodType>(key: keyof typeof schema.shape, part: S) =>
-    check(part, withoutNulls(raw[key]), [key], problems);
+  const read: Read = (key, part) => check(part, withoutNulls(raw[key]), [key], problems);
   const { shape } = schema;
 
-  const rawNodes = withoutNulls(raw.nodes) ?? [];
-  const list = Array.isArray(rawNodes) ? rawNodes : [];
-  const nodes = list.map((node, index) => check(nodeSchema, node, ["nodes", index], problems));
-  if (Array.isArray(rawNodes)) {
-    checkNodes(list, problems);
-  } else {
-    read("nodes", shape.nodes);
-  }
-  const version = read("version", shape.version);
-  const downloadUrl = read("downloadUrl", shape.downloadUrl);
-  const sha256 =
-    typeof raw.sha256 === "string" ? read("sha256", digestOfAmd64) : read("sha256", shape.sha256);
+  const nodes = readNodes(withoutNulls(raw.nodes) ?? [], problems);
+  const release = readRelease(raw, read, problems);
   const settings = read("settings", shape.settings);
   const ssh = read("ssh", shape.ssh);
   const pki = read("pki", shape.pki);
@@ -81,28 +72,17 @@ export function readConfig(
   const drift = read("drift", shape.drift);
   const destroy = read("destroy", shape.destroy);
   const recover = read("recover", shape.recover);
+  const inspects = drift.data !== false;
   if (pki.data !== undefined) {
     checkPki(pki.data, pki.wrong, problems);
-    checkRotation(pki.data, drift.data !== false, problems);
+    checkRotation(pki.data, inspects, problems);
   }
-  const release: ReleaseConfig = {
-    version: version.data ?? DEFAULT_VERSION,
-    downloadUrl: downloadUrl.data ?? OFFICIAL_DOWNLOADS,
-    sha256: sha256.data ?? {},
-  };
   const flags = checkSettings(settings.data ?? {}, parseVersion(release.version), problems);
   const reached = resolveConnections(nodes, ssh, surroundings, problems);
-  const plain = nodes.flatMap(({ data }): NodeConfig[] =>
-    data === undefined ? [] : [{ name: data.name, address: data.address, lost: data.lost }],
-  );
+  const plain = nodes.flatMap(({ data }) => (data === undefined ? [] : [plainNode(data)]));
   checkLost(plain, problems);
-  const recovery = checkRecover(
-    recover.data ?? {},
-    recover.wrong,
-    plain,
-    drift.data !== false,
-    problems,
-  );
+  checkRebuild(plain, inspects, problems);
+  const recovery = checkRecover(recover.data ?? {}, recover.wrong, plain, inspects, problems);
 
   if (
     !problems.isEmpty ||
@@ -113,10 +93,9 @@ export function readConfig(
   ) {
     throw new ConfigError(problems.lines(KEYS));
   }
-  const pinned = withKnownDigests(release);
   return {
     nodes: plain,
-    release: pinned,
+    release,
     settings: flags.settings,
     pki: pki.data,
     host: host.data,
@@ -124,20 +103,75 @@ export function readConfig(
     destroy: destroy.data,
     ...(recovery === undefined ? {} : { recover: recovery }),
     connections: reached.connections,
+    others: reached.others,
     warnings: [
       ...sizeWarnings(plain.filter((node) => !node.lost).length),
-      ...releaseWarnings(pinned),
+      ...releaseWarnings(release),
       ...flags.warnings,
       ...reached.warnings,
     ],
   };
 }
 
-/** What is configured wins; the table in the program is for the official tarballs alone. */
-function withKnownDigests(release: ReleaseConfig): ReleaseConfig {
-  return release.downloadUrl === OFFICIAL_DOWNLOADS
-    ? { ...release, sha256: { ...knownDigests(release.version), ...release.sha256 } }
-    : release;
+type Read = <S extends z.ZodType>(key: keyof typeof schema.shape, part: S) => Checked<z.output<S>>;
+
+function readNodes(
+  raw: unknown,
+  problems: Problems,
+): readonly Checked<z.output<typeof nodeSchema>>[] {
+  if (!Array.isArray(raw)) {
+    check(schema.shape.nodes, raw, ["nodes"], problems);
+    return [];
+  }
+  const nodes = raw.map((node, index) => check(nodeSchema, node, ["nodes", index], problems));
+  checkNodes(raw, problems);
+  return nodes;
+}
+
+function plainNode({ name, address, lost, rebuild }: z.output<typeof nodeSchema>): NodeConfig {
+  return { name, address, lost, ...(rebuild === undefined ? {} : { rebuild }) };
+}
+
+function readRelease(
+  raw: Readonly<Record<string, unknown>>,
+  read: Read,
+  problems: Problems,
+): ReleaseConfig {
+  const { shape } = schema;
+  const version = read("version", shape.version);
+  const downloadUrl = read("downloadUrl", shape.downloadUrl);
+  const sha256 =
+    typeof raw.sha256 === "string" ? read("sha256", digestOfAmd64) : read("sha256", shape.sha256);
+  const trustMirrorChecksums = read("trustMirrorChecksums", shape.trustMirrorChecksums);
+  const release = resolveRelease(
+    {
+      version: version.data ?? DEFAULT_VERSION,
+      downloadUrl: downloadUrl.data ?? OFFICIAL_DOWNLOADS,
+      sha256: sha256.data ?? {},
+    },
+    trustMirrorChecksums.data === true,
+  );
+  const parts = [version, downloadUrl, sha256, trustMirrorChecksums];
+  if (parts.every(({ data }) => data !== undefined)) {
+    checkRelease(release, problems);
+  }
+  return release;
+}
+
+/**
+ * Which digests count. What is configured stands alone: a digest for one architecture is no word on another one, whose
+ * tarball may be a build of the same hands. The table in the program is for the official tarballs, which are the same on
+ * every mirror. The project's own SHA256SUMS, over https, are believed where there is neither.
+ */
+function resolveRelease(
+  given: Omit<ReleaseConfig, "listedSums">,
+  trustMirrorChecksums: boolean,
+): ReleaseConfig {
+  const configured = Object.keys(given.sha256).length > 0;
+  const sha256 = configured ? given.sha256 : knownDigests(given.version);
+  const unknown = Object.keys(sha256).length === 0;
+  const official = given.downloadUrl === OFFICIAL_DOWNLOADS;
+  return { ...given, sha256, listedSums: trustMirrorChecksums || (unknown && official) };
 }
 
 /** Lists and maps arrive as JSON; a key that was left empty counts as not given. */

@@ -21,13 +21,23 @@ export function expand(path: string, { directory, home }: Surroundings): string 
 
 /** A private key that can be used, or why it cannot. */
 export type KeyFile =
-  | { readonly kind: "key"; readonly file: string; readonly text: string }
+  | {
+      readonly kind: "key";
+      readonly file: string;
+      readonly text: string;
+      /** It is encrypted with this one. */
+      readonly passphrase?: string;
+    }
   | { readonly kind: "passphrase" }
   | { readonly kind: "absent" }
   | { readonly kind: "unusable"; readonly reason: string };
 
-/** Reads a private key file without ever asking for a passphrase. */
-export function readPrivateKey(file: string): KeyFile {
+/**
+ * Reads a private key file without ever asking for a passphrase.
+ *
+ * @param passphrase of keys that have one; whether it is the right one is seen at the login.
+ */
+export function readPrivateKey(file: string, passphrase?: string): KeyFile {
   let text: string;
   try {
     const found = statSync(file);
@@ -44,7 +54,7 @@ export function readPrivateKey(file: string): KeyFile {
       ? { kind: "absent" }
       : { kind: "unusable", reason: `cannot be read (${reasonOf(error)}); name a readable file` };
   }
-  return classify(file, text);
+  return classify(file, text, passphrase);
 }
 
 /** The operating system's name for an error, such as EACCES. */
@@ -52,7 +62,10 @@ export function reasonOf(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : "unknown error";
 }
 
-function classify(file: string, text: string): KeyFile {
+/** What golang.org/x/crypto/ssh decrypts of OpenSSH's own format; of the others it knows PEM's. */
+const CIPHERS = ["aes256-ctr", "aes256-cbc"];
+
+function classify(file: string, text: string, passphrase: string | undefined): KeyFile {
   if (/^(ssh-|ecdsa-|sk-)\S+ [A-Za-z0-9+/]/.test(text)) {
     return {
       kind: "unusable",
@@ -71,7 +84,19 @@ function classify(file: string, text: string): KeyFile {
     kind === "ENCRYPTED " ||
     /^Proc-Type: 4,ENCRYPTED/m.test(body) ||
     (kind === "OPENSSH " && cipherOf(body) !== "none");
-  return locked ? { kind: "passphrase" } : { kind: "key", file, text };
+  if (!locked) {
+    return { kind: "key", file, text };
+  }
+  if (passphrase === undefined) {
+    return { kind: "passphrase" };
+  }
+  const cipher = kind === "OPENSSH " ? cipherOf(body) : "";
+  return kind === "ENCRYPTED " || (kind === "OPENSSH " && !CIPHERS.includes(cipher))
+    ? {
+        kind: "unusable",
+        reason: `is encrypted in a way that the Pulumi provider cannot read (${cipher || "PKCS #8"}); run ssh-keygen -p -Z aes256-ctr -f ${file}`,
+      }
+    : { kind: "key", file, text, passphrase };
 }
 
 const MAGIC = "openssh-key-v1\0";

@@ -1,4 +1,4 @@
-import { Refusal } from "../refusal";
+import { OperatorError } from "../errors";
 
 export type Path = readonly (string | number)[];
 
@@ -6,11 +6,11 @@ export type Path = readonly (string | number)[];
  * The configuration cannot be used. The message starts with the number of mistakes and has one
  * line for each; the CLI prints it without a stack trace.
  */
-export class ConfigError extends Refusal {
+export class ConfigError extends OperatorError {
   readonly problems: readonly string[];
 
   constructor(problems: readonly string[]) {
-    const count = problems.length === 1 ? "1 mistake" : `${problems.length} mistakes`;
+    const count = problems.length === 1 ? "1 error" : `${problems.length} errors`;
     super(`${count} in the configuration:\n${problems.map((line) => `  - ${line}`).join("\n")}`);
     this.name = "ConfigError";
     this.problems = problems;
@@ -41,9 +41,14 @@ export class Problems {
     return `${this.#namespace}:${path.map(segment).join("").replace(/^\./, "")}`;
   }
 
+  /** Whether the stack's configuration has the key encrypted. */
+  isSecret(path: Path): boolean {
+    return this.#secretKeys.has(String(path[0]));
+  }
+
   /** A value as it can be shown in a message: short, and never a secret. */
   show(path: Path, value: unknown): string {
-    return this.#secretKeys.has(String(path[0])) ? "[secret]" : show(value);
+    return this.isSecret(path) ? "[secret]" : show(value);
   }
 
   get isEmpty(): boolean {

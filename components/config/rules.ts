@@ -1,3 +1,4 @@
+import { ARCHITECTURES, DEFAULT_VERSION, OFFICIAL_DOWNLOADS } from "../etcd/versions";
 import { isMap } from "./check";
 import type { Problems } from "./problems";
 import { nodeSchema } from "./schema";
@@ -48,6 +49,35 @@ export function checkLost(nodes: readonly NodeConfig[], problems: Problems): voi
       `all ${nodes.length} nodes are lost; leave out "lost: true" where the machine still exists`,
     );
   }
+}
+
+/** What is rebuilt is rebuilt from the others, and only where somebody looked. */
+export function checkRebuild(
+  nodes: readonly NodeConfig[],
+  drift: boolean,
+  problems: Problems,
+): void {
+  const others = nodes.filter(({ lost, rebuild }) => !lost && rebuild === undefined);
+  nodes.forEach(({ lost, rebuild }, index) => {
+    if (rebuild === undefined) {
+      return;
+    }
+    const path = ["nodes", index, "rebuild"];
+    const shown = problems.show(path, rebuild);
+    if (lost) {
+      problems.add(path, `${shown} has no effect on a node that is lost; leave out one of the two`);
+    } else if (others.length === 0) {
+      problems.add(
+        path,
+        `${shown} leaves no node to rebuild from; recover from a snapshot instead (docs/recovery.md)`,
+      );
+    } else if (!drift) {
+      problems.add(
+        path,
+        `${shown} needs the inspection of the hosts, which "drift: false" turns off; remove "drift"`,
+      );
+    }
+  });
 }
 
 /** Warnings about the number of members, with the arithmetic behind them. */
@@ -106,7 +136,7 @@ export function checkRotation(pki: PkiConfig, drift: boolean, problems: Problems
     const path = ["pki", "rotate"];
     problems.add(
       path,
-      `${problems.show(path, pki.rotate)} needs the look at the hosts, which "drift: false" turns off; leave "drift" out`,
+      `${problems.show(path, pki.rotate)} needs the inspection of the hosts, which "drift: false" turns off; remove "drift"`,
     );
   }
 }
@@ -130,19 +160,19 @@ export function checkRecover(
     const known = nodes.filter(({ lost }) => !lost).map(({ name }) => name);
     problems.add(
       ["recover", "node"],
-      `${problems.show(["recover", "node"], node)} is not a node that is there; known are ${known.join(", ")}`,
+      `${problems.show(["recover", "node"], node)} is not a configured node that is not lost; known are ${known.join(", ")}`,
     );
   }
   if (confirm === undefined && !wrong.has("confirm")) {
     problems.add(
       ["recover", "confirm"],
-      "missing; write the ID of the cluster that is given up, which the refusal and `pulumi stack output clusterId` name",
+      "missing; write the ID of the cluster that is discarded, which the refusal and `pulumi stack output clusterId` name",
     );
   }
   if (!drift) {
     problems.add(
       ["recover"],
-      'needs the look at the hosts, which "drift: false" turns off; leave "drift" out',
+      'needs the inspection of the hosts, which "drift: false" turns off; remove "drift"',
     );
   }
   return node === undefined || confirm === undefined
@@ -150,14 +180,39 @@ export function checkRecover(
     : { node, confirm, ...(snapshot === undefined ? {} : { snapshot }) };
 }
 
-/** A digest from the same unprotected place as the tarball protects against accidents only. */
-export function releaseWarnings(release: ReleaseConfig): string[] {
-  const pinned = Object.keys(release.sha256).length > 0;
-  if (pinned || release.downloadUrl.startsWith("https:")) {
+/** A mirror's word on its own tarballs is no check of them. */
+export function checkRelease(release: ReleaseConfig, problems: Problems): void {
+  if (release.listedSums || Object.keys(release.sha256).length > 0) {
+    return;
+  }
+  const version = problems.show(["version"], release.version);
+  const mirror = problems.show(["downloadUrl"], release.downloadUrl);
+  problems.add(
+    ["sha256"],
+    `missing: this program knows no digest for etcd:version ${version}, and what etcd:downloadUrl ${mirror} says of ` +
+      "its own tarballs is no check of them; write the digest that the etcd project publishes, set etcd:version to a " +
+      `release whose digest is known, such as ${DEFAULT_VERSION}, or write "trustMirrorChecksums: true"`,
+  );
+}
+
+/** Says whose word a release without a digest is taken on. */
+export function releaseWarnings({
+  version,
+  downloadUrl,
+  sha256,
+  listedSums,
+}: ReleaseConfig): string[] {
+  if (!listedSums || ARCHITECTURES.every((name) => sha256[name] !== undefined)) {
     return [];
   }
+  const pin = "write etcd:sha256 to pin it";
+  if (downloadUrl === OFFICIAL_DOWNLOADS) {
+    return [
+      `etcd:version: this program knows no digest of etcd ${version}; each host takes it from the SHA256SUMS at ${downloadUrl}; ${pin}`,
+    ];
+  }
+  const plain = downloadUrl.startsWith("http:") ? "plain http, and " : "";
   return [
-    "etcd:downloadUrl: plain http, and the digest comes from the same place; " +
-      "write etcd:sha256 to notice a release that was tampered with",
+    `etcd:trustMirrorChecksums: ${plain}the digest of etcd ${version} comes from the same place as the tarball, ${downloadUrl}; ${pin}`,
   ];
 }

@@ -1,5 +1,5 @@
-import type { Connection } from "../connection";
-import type { Architecture } from "../versions";
+import type { Architecture } from "../etcd/versions";
+import type { OtherHosts } from "./connections";
 
 /** One machine of the cluster. A lost node is gone for good: it is never dialled, only removed. */
 export interface NodeConfig {
@@ -8,6 +8,8 @@ export interface NodeConfig {
   /** IPv4 or IPv6 address, without brackets, unique. */
   readonly address: string;
   readonly lost: boolean;
+  /** ID of the member, hexadecimal, that is given up: the node rejoins while it has that one. */
+  readonly rebuild?: string;
 }
 
 /** Names in the CA's subject; the nodes' certificates take country, province and locality. */
@@ -30,6 +32,8 @@ export interface PkiConfig {
   readonly renewalHours: number;
   /** Previews warn when less than this is left. */
   readonly warnHours: number;
+  /** Server certificates are good for clients too, as the JSON gateway needs without a pair of its own. */
+  readonly serverClientAuth: boolean;
   /** Name of the CA after a rotation; a change of it starts one. */
   readonly rotate?: string;
 }
@@ -43,7 +47,7 @@ export interface HostConfig {
   readonly clientNetworks: readonly string[];
   /** MiB of memory. */
   readonly minimumMemory: number;
-  /** MiB free under /var/lib. */
+  /** MiB free on the disk of /var/lib/etcd. */
   readonly minimumDisk: number;
   /** Seconds between a host's clock and the operator's. */
   readonly maximumClockSkew: number;
@@ -55,11 +59,13 @@ export interface ReleaseConfig {
   readonly version: string;
   /** Base URL without a trailing slash; the tarball is at `/vVERSION/etcd-vVERSION-linux-ARCH.tar.gz`. */
   readonly downloadUrl: string;
-  /** Digests that are pinned; an architecture without one takes it from the mirror's SHA256SUMS. */
+  /** Digests that are pinned. */
   readonly sha256: Readonly<Partial<Record<Architecture, string>>>;
+  /** Whether an architecture without a digest takes it from the SHA256SUMS beside the tarball; else it is refused. */
+  readonly listedSums: boolean;
 }
 
-/** A cluster that has lost its quorum for good begins anew. */
+/** A cluster that has permanently lost its quorum is restored from one node. */
 export interface RecoverConfig {
   /** Whose data it begins with. */
   readonly node: string;
@@ -82,6 +88,38 @@ export interface ClusterConfig {
   readonly recover?: RecoverConfig;
   /** By node name; a lost node has none. */
   readonly connections: ReadonlyMap<string, Connection>;
+  readonly others: OtherHosts;
   /** Things that are allowed and that the operator should know of. */
   readonly warnings: readonly string[];
 }
+
+/** How a machine on the way to a node is reached and logged in to. */
+export interface Endpoint {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  /** The text of the key file: secret. */
+  readonly privateKey?: string;
+  /** Absolute path of the file that `privateKey` was read from. */
+  readonly privateKeyFile?: string;
+  /** Of the key, which is encrypted then: secret. */
+  readonly privateKeyPassphrase?: string;
+  /** Secret. */
+  readonly password?: string;
+  /** Socket of a running SSH agent. */
+  readonly agentSocket?: string;
+  /** Public host key as `TYPE BASE64`; absent only when the configuration says so in words. */
+  readonly hostKey?: string;
+}
+
+/** Everything needed to run commands on one node. */
+export interface Connection extends Endpoint {
+  /** Commands must go through sudo. */
+  readonly sudo: boolean;
+  /** Secret; absent where sudo asks for none. */
+  readonly sudoPassword?: string;
+  readonly bastion?: Endpoint;
+}
+
+/** Name of the CA of a cluster whose `pki.rotate` was never set; no `pki.rotate` can be it. */
+export const FIRST_CA = "-";

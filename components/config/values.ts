@@ -5,8 +5,8 @@ import {
   formatVersion,
   parseVersion,
   versionProblem,
-} from "../versions";
-import { asText, leaf, Refusal, VALUE } from "./leaves";
+} from "../etcd/versions";
+import { asText, leaf, Refusal, VALUE } from "./fields";
 
 /** A version that is accepted, without its `v`. */
 export const version: z.ZodType<string> = leaf({
@@ -58,10 +58,13 @@ const DIGEST: z.ZodType<string> = leaf({
   read: digest,
 });
 
+/** What a change of where a release comes from does on a running cluster. */
+export const RELEASE = "The steps `binaries` run again; no restart.";
+
 /** A digest for each architecture. */
 export const sha256 = z.strictObject({
-  amd64: DIGEST.optional().meta({ description: "Digest of the tarball for amd64." }),
-  arm64: DIGEST.optional().meta({ description: "Digest of the tarball for arm64." }),
+  amd64: DIGEST.optional().meta({ description: "Digest of the tarball for amd64.", edit: RELEASE }),
+  arm64: DIGEST.optional().meta({ description: "Digest of the tarball for arm64.", edit: RELEASE }),
 });
 
 /** A digest alone is that of amd64. */

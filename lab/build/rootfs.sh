@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# build/rootfs.sh DIRECTORY: makes the Debian root of the lab hosts there, a standard server
-# install without a kernel.
+# build/rootfs.sh SUITE PACKAGES DIRECTORY: makes the Debian root of lab hosts there, a standard server
+# install without a kernel, with these packages on top.
 set -euo pipefail
 . "$(dirname "$0")/../common.sh"
 
-root=$1
-suite=bookworm
+suite=$1
+further=$2
+root=$3
 # Not given: debootstrap's own.
 mirror=${LAB_DEBIAN_MIRROR:-}
 packages=systemd,systemd-sysv,dbus,openssh-server,sudo,iproute2,nftables,curl,ca-certificates
@@ -24,7 +25,7 @@ masked=(
 # debootstrap mounts /proc into its target: in a mount namespace of its own nothing stays behind,
 # however it ends.
 unshare --mount --propagation private -- \
-  debootstrap --variant=minbase --include="$packages" --arch="$ARCH" "$suite" "$root" ${mirror:+"$mirror"}
+  debootstrap --variant=minbase --include="$packages${further:+,$further}" --arch="$ARCH" "$suite" "$root" ${mirror:+"$mirror"}
 
 rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root/debootstrap"
 rm -f "$root"/etc/ssh/ssh_host_* "$root/etc/machine-id" "$root/var/lib/dbus/machine-id"

@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
+import { PEER_HOSTNAME } from "../../components/scripts/unit";
 import { hostAddress, type Result } from "../support/lab";
 import { PKI } from "./support/etcdctl";
 import { freshStack } from "./support/fresh";
@@ -54,7 +55,7 @@ describe("the outputs", () => {
   test("say what the cluster says of itself", async () => {
     expect(outputs).toMatchObject({
       endpoints: hosts.map((host) => `https://${hostAddress(host)}:2379`),
-      version: "3.6.16",
+      version: "3.6.14",
     });
     const list = await succeed(stack.etcdctl(["member", "list"]));
     expect(list.stdout.trimEnd().split("\n").sort()).toEqual(
@@ -79,6 +80,8 @@ describe("the outputs", () => {
     const client = new X509Certificate(outputs.clientCertificate);
     expect(client.verify(new X509Certificate(outputs.caCertificate).publicKey)).toBe(true);
     expect(client.checkPrivateKey(createPrivateKey(outputs.clientKey))).toBe(true);
+    // PKCS#8: clients on the JVM read nothing else.
+    expect(outputs.clientKey).toMatch(/^-----BEGIN PRIVATE KEY-----\n/);
     expect(made.stdout).toMatch(/^ {4}clientKey +: \[secret\]$/m);
     const shown = await succeed(stack.pulumi(["stack", "output", "--json"]));
     expect(JSON.parse(shown.stdout)).toMatchObject({ clientKey: "[secret]" });
@@ -103,7 +106,7 @@ describe("every host", () => {
         ...["active", "enabled", "etcd:etcd"],
         ...["CapEff: 0000000000000000", "CapBnd: 0000000000000000", "CapAmb: 0000000000000000"],
         ...["NoNewPrivs: 1", "Seccomp: 2"],
-        "/opt/etcd-on-pulumi/v3.6.16/etcd",
+        "/opt/etcd-on-pulumi/v3.6.14/etcd",
       ]);
     }
   });
@@ -190,7 +193,7 @@ describe("the certificates", () => {
         "Public-Key: (2048 bit)",
         "X509v3 Basic Constraints: critical CA:TRUE",
         "X509v3 Key Usage: critical Certificate Sign, CRL Sign",
-        "subject=CN=etcd,OU=Tech department,O=PornoHardware S.L.U.,L=Madrid,ST=Spain,C=ES",
+        "subject=CN=etcd,OU=Infrastructure,O=Example Corp,L=Springfield,ST=Illinois,C=US",
       ].sort(),
     );
   });
@@ -220,8 +223,9 @@ describe("the certificates", () => {
           "X509v3 Extended Key Usage: TLS Web Server Authentication, TLS Web Client Authentication",
           "X509v3 Key Usage: critical Digital Signature, Key Encipherment",
           `X509v3 Subject Alternative Name: DNS:${host}, DNS:${host}.local, DNS:localhost, ` +
-            `IP Address:${hostAddress(host)}, IP Address:127.0.0.1`,
-          `subject=CN=${host},L=Madrid,ST=Spain,C=ES`,
+            // What keeps a server's certificate from passing as a peer's.
+            `${kind === "peer" ? `DNS:${PEER_HOSTNAME}, ` : ""}IP Address:${hostAddress(host)}, IP Address:127.0.0.1`,
+          `subject=CN=${host},L=Springfield,ST=Illinois,C=US`,
         ].sort(),
       );
     },
@@ -258,11 +262,15 @@ describe("the ports", () => {
     expect(await alert(2379)).toBe("certificate required");
   });
 
-  test("2380 takes a peer certificate, and not the client's", async () => {
+  test("2380 takes a peer certificate, and neither the client's nor a server's", async () => {
     expect(JSON.parse(await get("2380/members", "peer"))).toHaveLength(3);
     expect(await alert(2380, "peer")).toBe("none");
     expect(await alert(2380, "client")).toBe("bad certificate");
     await expect(get("2380/members", "client")).rejects.toThrow("exit code");
+    // The etcd user of a host can read it, and it has a name and the address of that host.
+    await on(lab, "etcd02", `openssl verify -CAfile ${PKI}/ca.pem ${PKI}/server.pem`);
+    expect(await alert(2380, "server")).toBe("bad certificate");
+    await expect(get("2380/members", "server")).rejects.toThrow("exit code");
   });
 
   test("2380 is closed to everyone but members, 2379 is not", async () => {
@@ -287,7 +295,7 @@ describe("the tools", () => {
       expect(lines[index + 1]).toMatch(
         new RegExp(
           `^${name} +${id} +https://${hostAddress(name)}:2379 +healthy +(leader|follower) +` +
-            "3\\.6\\.16 +[0-9.]+ MiB +until \\d{4}-\\d\\d-\\d\\d$",
+            "3\\.6\\.14 +[0-9.]+ of 2048\\.0 MiB +until \\d{4}-\\d\\d-\\d\\d$",
         ),
       );
     });
@@ -301,9 +309,15 @@ describe("the tools", () => {
   test("status fails when a member does not answer", async () => {
     await on(lab, "etcd03", "systemctl stop etcd.service");
     const broken = await stack.run(["tsx", "tools/status.ts"]);
+    await on(lab, "etcd02", "systemctl stop etcd.service");
+    const alone = await stack.run(["tsx", "tools/status.ts"]);
+    await on(lab, "etcd02", "systemctl start --no-block etcd.service");
     await on(lab, "etcd03", "systemctl start etcd.service");
+    expect(alone.code, alone.stderr).toBe(2);
+    expect(alone.stdout).toMatch(/^etcd01 .* UNHEALTHY +(no leader|follower|leader) /m);
+    expect(alone.stdout).toContain("no quorum");
     expect(broken.code).toBe(1);
-    expect(broken.stdout).toMatch(/^etcd03 .* NOT HEALTHY +\? /m);
+    expect(broken.stdout).toMatch(/^etcd03 .* UNHEALTHY +\? /m);
     expect(broken.stdout).toContain("2 of 3 members healthy, one leader");
   });
 

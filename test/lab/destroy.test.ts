@@ -2,9 +2,11 @@
 import { beforeAll, expect, test } from "vitest";
 import { freshStack } from "./support/fresh";
 import { difference, hostStates } from "./support/host-state";
+import { NEWER } from "./support/operations";
+import { expectNothingPlanted, plant } from "./support/planter";
 import { hosts, on, printed, refuse, succeed } from "./support/stack";
 
-const stack = freshStack("destroy");
+const stack = freshStack("destroy", { releases: [NEWER] });
 const { lab } = stack;
 const SNAPSHOTS = "/var/backups/etcd";
 let bare: string[][];
@@ -99,8 +101,30 @@ test("a cluster whose hosts have all lost everything is ended by it, and only th
   for (const host of hosts) {
     await lab.wipe(host);
   }
-  expect(await refuse(stack.up())).toContain("end it with `pulumi destroy` first");
+  expect(await refuse(stack.up())).toContain("run `pulumi destroy` first");
   await succeed(stack.destroy());
   await succeed(stack.up());
   expect((await stack.outputs()).clusterId).not.toBe(clusterId);
+});
+
+test("its user gets nothing by what it swaps while a cluster is made, rolled, upgraded and destroyed", async () => {
+  await succeed(stack.destroy());
+  await on(
+    lab,
+    "etcd01",
+    "useradd --system --user-group --home-dir /var/lib/etcd --no-create-home --shell /usr/sbin/nologin etcd",
+  );
+  await plant(lab, "etcd01");
+  await succeed(stack.up());
+  const settings = { "quota-backend-bytes": 4_294_967_296 };
+  for (const edit of [{ settings }, { settings, version: NEWER }]) {
+    stack.configure(edit);
+    await succeed(stack.up());
+  }
+  // The planter was at it all the while.
+  expect(await on(lab, "etcd01", "systemctl is-active planter; ls /var/lib/etcd")).toMatch(
+    /^active\n[\s\S]*mine/,
+  );
+  await succeed(stack.destroy());
+  await expectNothingPlanted(lab, "etcd01");
 });

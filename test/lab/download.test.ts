@@ -3,20 +3,24 @@ import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
+import { DEFAULT_VERSION } from "../../components/etcd/versions";
 import { freshStack } from "./support/fresh";
 import { hosts, onAll, refuse, succeed } from "./support/stack";
 
 const stack = freshStack("download");
 const { lab } = stack;
 const architecture = process.arch === "arm64" ? "arm64" : "amd64";
-const name = `etcd-v3.6.16-linux-${architecture}.tar.gz`;
-const tarball = join(lab.directory, "mirror/v3.6.16", name);
+/** One whose digest the program does not know. */
+const UNKNOWN = "3.6.13";
+const nameOf = (version: string) => `etcd-v${version}-linux-${architecture}.tar.gz`;
+const name = nameOf(DEFAULT_VERSION);
+const tarball = join(lab.directory, `mirror/v${DEFAULT_VERSION}`, name);
 let right: string;
 
 beforeAll(async () => {
-  mkdirSync(join(lab.directory, "mirror/v3.6.16"), { recursive: true });
+  mkdirSync(join(lab.directory, `mirror/v${DEFAULT_VERSION}`), { recursive: true });
   await succeed(
-    lab.run(["curl", "-fsS", "-o", tarball, `http://192.168.1.1:8080/v3.6.16/${name}`]),
+    lab.run(["curl", "-fsS", "-o", tarball, `http://192.168.1.1:8080/v${DEFAULT_VERSION}/${name}`]),
   );
   const content = readFileSync(tarball);
   right = sha256(content);
@@ -60,13 +64,42 @@ test("a digest in the configuration decides, not the mirror's list", async () =>
   await expectNothingInstalled();
 });
 
+test("a release without a known digest is refused from a mirror before a host is asked", async () => {
+  stack.configure({ version: UNKNOWN });
+  const message = await refuse(stack.preview());
+  expect(message).toContain(
+    `etcd:sha256: missing: this program knows no digest for etcd:version "${UNKNOWN}", and what etcd:downloadUrl "http://192.168.1.1:8080" says of its own tarballs is no check of them`,
+  );
+  await expectNothingInstalled();
+});
+
 test("a version that the mirror has not: its address is named", async () => {
-  stack.configure({ version: "3.6.13" });
+  stack.configure({ version: UNKNOWN, sha256: { [architecture]: "0".repeat(64) } });
   const message = await refuse(stack.up());
   // Whichever host was the first.
   expect(message.replace(/etcd0[23]: cannot/g, "etcd01: cannot")).toContain(
-    `etcd01: cannot download http://192.168.1.1:8080/v3.6.13/${name.replace("3.6.16", "3.6.13")}; ` +
+    `etcd01: cannot download http://192.168.1.1:8080/v${UNKNOWN}/${nameOf(UNKNOWN)}; ` +
       "check etcd:downloadUrl and etcd:version",
+  );
+  await expectNothingInstalled();
+});
+
+test("another release under its name, on a mirror whose sums are trusted: nothing of it is installed", async () => {
+  const directory = join(lab.directory, `mirror/v${UNKNOWN}`);
+  const top = nameOf(UNKNOWN).replace(".tar.gz", "");
+  const programs = join(lab.directory, `releases/v${DEFAULT_VERSION}/bin`);
+  const pack = `mkdir -p ${directory} && cd ${directory} && ln -s ${programs} ${top} &&
+    tar -czhf ${top}.tar.gz ${top} && rm ${top} && sha256sum ${top}.tar.gz >SHA256SUMS`;
+  await succeed(lab.run(["sh", "-c", pack]));
+  stack.configure({ version: UNKNOWN, trustMirrorChecksums: true });
+  const message = await refuse(stack.up());
+  expect(message).toContain(
+    `etcd:trustMirrorChecksums: plain http, and the digest of etcd ${UNKNOWN} comes from the same place`,
+  );
+  expect(message).toMatch(
+    new RegExp(
+      `etcd0[123]: ${top}.tar.gz has etcd, which, run as nobody, exits with status 0 and says "etcd Version: ${DEFAULT_VERSION}", not version ${UNKNOWN}; nothing was installed`,
+    ),
   );
   await expectNothingInstalled();
 });

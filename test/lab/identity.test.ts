@@ -2,15 +2,25 @@
  * Data that is not the host's own: nothing is started on it, nothing of it is deleted. And learners
  * that a run which was killed left behind.
  */
-import { expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { ETCDCTL } from "./support/etcdctl";
 import { freshCluster } from "./support/fresh";
 import { on, onAll, printed, refuse, succeed } from "./support/stack";
 
 const stack = freshCluster("identity");
 const { lab } = stack;
-const IDS = "cat /var/lib/etcd-on-pulumi/identity";
+const STATE = "/var/lib/etcd-on-pulumi";
+const IDS = `cat ${STATE}/identity`;
 const CONTENT = "cd /var/lib/etcd && find . -type f -exec sha256sum {} + | sort";
+
+// All of this is the same where a shell prints of its own accord: words of the look and of the gate, a title, no line end.
+beforeAll(() =>
+  on(
+    lab,
+    "etcd02",
+    String.raw`printf '%s\n' "printf 'empty\ncluster 1\n\033]0;etcd02\007begin x'" >/root/.bashrc`,
+  ),
+);
 
 /** Preview and up refuse with these words; etcd02 runs nothing and its data stays as it is. */
 async function expectRefused(words: string): Promise<void> {
@@ -75,10 +85,10 @@ test("data of a member that was removed meanwhile is put aside, the host joins a
   await on(lab, "etcd02", "systemctl stop etcd.service");
   await succeed(stack.etcdctl(["member", "remove", id], ["etcd01", "etcd03"]));
   expect(printed(await succeed(stack.preview()))).toContain(
-    `etcd02: its member ${id} was removed from the cluster meanwhile; the data is put aside, and the host joins afresh`,
+    `etcd02: its member ${id} was removed from the cluster; its data will be moved aside, and the host rejoins`,
   );
   const up = await succeed(stack.up());
-  expect(up.stdout).toContain(`the data of before is kept in /var/lib/etcd.removed-${id}-`);
+  expect(up.stdout).toContain(`the previous data was moved to /var/lib/etcd.removed-${id}-`);
   await succeed(stack.previewNothing());
   expect((await stack.outputs()).clusterId).toBe(clusterId);
   const { stdout } = await succeed(stack.etcdctl(["get", "--print-value-only", "clavePrueba"]));
@@ -94,7 +104,7 @@ test("a learner that nobody will ever start is named and taken out", async () =>
     `sleep 6; ${ETCDCTL} member add etcd09 --learner --peer-urls https://192.168.1.91:2380`,
   );
   const id = /Member +([0-9a-f]+) added/.exec(added)?.[1];
-  const words = `learner ${id} at https://192.168.1.91:2380 belongs to no configured node: to be repaired`;
+  const words = `learner ${id} at https://192.168.1.91:2380 belongs to no configured node: will be repaired`;
   expect(printed(await succeed(stack.preview()))).toContain(words);
   await succeed(stack.up());
   expect(await members()).toEqual(list);
@@ -123,10 +133,71 @@ test("a host's own learner, whose run was killed before its promotion, is promot
     systemctl start etcd.service`,
   );
   expect(printed(await succeed(stack.preview()))).toContain(
-    `etcd03: its member ${learner} is a learner still: it is promoted`,
+    `etcd03: its member ${learner} is still a learner and will be promoted`,
   );
   const up = await succeed(stack.up());
   expect(up.stdout).toContain(`member ${learner} joined as a learner and was promoted`);
   expect((await members()).join()).not.toContain("true");
   await succeed(stack.previewNothing());
+});
+
+test("a learner at a running member's own address is nobody's: the member has it back", async () => {
+  const list = await members();
+  const { members: all } = await stack.outputs();
+  const id = all.find(({ name }) => name === "etcd01")?.id ?? "";
+  // Whoever has a client's certificate can do that.
+  const added = await on(
+    lab,
+    "etcd02",
+    `sleep 6; ${ETCDCTL} member update ${id} --peer-urls https://192.168.1.99:2380 >/dev/null
+    ${ETCDCTL} member add x --learner --peer-urls https://192.168.1.83:2380`,
+  );
+  const learner = /Member +([0-9a-f]+) added/.exec(added)?.[1];
+  const preview = printed(await succeed(stack.preview()));
+  expect(preview).toContain("etcd01 moves from 192.168.1.99 to 192.168.1.83");
+  expect(preview).not.toContain("etcd01 is removed");
+  const up = await succeed(stack.up());
+  expect(up.stdout).toContain(
+    `member ${learner} at https://192.168.1.83:2380, which never ran here, is removed`,
+  );
+  expect(await members()).toEqual(list);
+  await succeed(stack.previewNothing());
+});
+
+test("one host's word that the cluster was given up for its own moves nobody else", async () => {
+  const { clusterId } = await stack.outputs();
+  const others = ["etcd02", "etcd03"];
+  const kept = await onAll(lab, IDS, others);
+  const list = (await succeed(stack.etcdctl(["member", "list"], others))).stdout;
+  // What root on one host can do: a cluster of one from its own database, with the marks of a recovery.
+  const peer = "https://192.168.1.83:2380";
+  await on(
+    lab,
+    "etcd01",
+    `systemctl stop etcd.service
+    etcdutl snapshot restore /var/lib/etcd/member/snap/db --skip-hash-check --data-dir /root/forged --name etcd01 \
+      --initial-cluster etcd01=${peer} --initial-advertise-peer-urls ${peer} --initial-cluster-token forged 2>/dev/null
+    rm -r /var/lib/etcd/member; mv /root/forged/member /var/lib/etcd/; chown -R etcd:etcd /var/lib/etcd
+    systemctl start etcd.service
+    until ids=$(${ETCDCTL} endpoint status --write-out fields 2>/dev/null | sed -nE 's/^"(ClusterID|MemberID)" : //p') && [ -n "$ids" ]; do sleep 0.2; done
+    printf '%x %x\n' $ids >${STATE}/identity; echo ${clusterId} >${STATE}/recovered`,
+  );
+  const message = await refuse(stack.up());
+  expect(message).toContain("no host was changed:");
+  expect(message).toMatch(/^ +- etcd01: /m);
+  expect(message).not.toMatch(/^ +- etcd0[23]: /m);
+  expect(await onAll(lab, IDS, others)).toEqual(kept);
+  expect((await succeed(stack.etcdctl(["member", "list"], others))).stdout).toBe(list);
+  expect(
+    await onAll(lab, "ls -d /var/lib/etcd.before-recovery-* 2>/dev/null || true", others),
+  ).toEqual(["", ""]);
+  // The remedy: what it forged is moved away, and it joins again.
+  await on(
+    lab,
+    "etcd01",
+    `systemctl stop etcd.service; mv /var/lib/etcd/member /root/; rm ${STATE}/recovered ${STATE}/identity`,
+  );
+  await succeed(stack.up());
+  await succeed(stack.previewNothing());
+  expect((await stack.outputs()).clusterId).toBe(clusterId);
 });

@@ -1,12 +1,22 @@
 /** First runs that do not go straight: one step at a time, a host that is off, a killed run. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Lab } from "../support/lab";
+import { testLab } from "../support/lab";
 import { generator } from "../support/random";
 import { difference, hostStates } from "./support/host-state";
 import { expectOneCluster, killedUp } from "./support/interrupt";
-import { freshLab, refuse, resources, Stack, succeed } from "./support/stack";
+import {
+  eventually,
+  freshLab,
+  on,
+  onAll,
+  printed,
+  refuse,
+  resources,
+  Stack,
+  succeed,
+} from "./support/stack";
 
-const lab = new Lab("test");
+const lab = testLab();
 
 beforeAll(async () => {
   await freshLab(lab);
@@ -30,8 +40,8 @@ test("a host that is off at first stops the up before anything is touched", asyn
   const before = await hostStates(lab, true);
   await lab.kill("etcd03");
   const message = await refuse(stack.up());
-  expect(message).toContain("the hosts are not ready, nothing was changed:");
-  expect(message).toMatch(/^ *- etcd03: no SSH session as root@192\.168\.1\.85:22: /m);
+  expect(message).toContain("preflight checks failed; no host was changed:");
+  expect(message).toMatch(/^ *- etcd03: SSH to root@192\.168\.1\.85:22 failed: /m);
   // It is said once, and not by its neighbours again.
   expect(message.match(/^ *- etcd0\d: /gm)).toHaveLength(1);
   await lab.boot("etcd03");
@@ -45,7 +55,7 @@ test("a host that is off at first stops the up before anything is touched", asyn
   await expectOneCluster(stack);
 });
 
-// 39 resources say «created», the last three are the gates; a fifth of the way is drawn from each.
+// 39 resources say "created", the last three are the gates; a fifth of the way is drawn from each.
 const random = generator(3);
 const moments = Array.from({ length: 5 }, (_, index): [number, number] => [
   1 + Math.floor(((index + random()) / 5) * 37),
@@ -64,3 +74,64 @@ test.each(moments)(
     await expectOneCluster(stack);
   },
 );
+
+test("a CLI that is killed alone leaves its steps at work: the next up waits for them", async () => {
+  await lab.reset();
+  const stack = new Stack(lab, "alone");
+  await stack.create();
+  // Held where it is, a step of the killed run is still there when the next run has the hosts.
+  const hold =
+    "until pkill -STOP -f '^bash -p -s -- apply'; do sleep 0.05; done; sleep 6; pkill -CONT -f '^bash -p -s -- apply'";
+  const held = on(lab, "etcd02", hold);
+  await killedUp(stack, { word: "created", events: 16, delay: 1, cliAlone: true });
+  const next = await succeed(stack.up());
+  await held;
+  expect(printed(next)).toContain("pending operations");
+  await expectOneCluster(stack);
+});
+
+test("a host that loses power in a step ends the up, which names it; the next one finishes", async () => {
+  await lab.reset();
+  const stack = new Stack(lab, "power");
+  await stack.create();
+  // The plugin asks a silent host nine times; here every five seconds and not every fifteen.
+  const running = stack.up({ env: { LAB_KEEPALIVE: "5" }, timeoutMs: 120_000 });
+  const freeze = "pkill -STOP -f '^bash -p -s -- apply'";
+  await eventually("a step runs on etcd03", async () => {
+    return (await lab.exec("etcd03", freeze)).code === 0;
+  });
+  // The others must not fail first, because they look for it.
+  await eventually("the others are through their preflight", async () => {
+    const receipts = await onAll(
+      lab,
+      "ls /var/lib/etcd-on-pulumi/receipts/host 2>/dev/null || true",
+      ["etcd01", "etcd02"],
+    );
+    return receipts.every((path) => path !== "");
+  });
+  await lab.kill("etcd03");
+  const said = printed(await running);
+  expect(said).toMatch(/command:remote:Command \(?etcd03-\w+\)?.*\n.*error:/);
+  expect(said).toMatch(
+    /wait: remote command exited without exit status or exit signal: running "bash -p -s -- apply/,
+  );
+  expect(said).toMatch(/error: etcd03: lost the SSH session that holds this run's lock \(.+\)/);
+  await lab.boot("etcd03");
+  await succeed(stack.up());
+  await expectOneCluster(stack);
+});
+
+test("what a killed up left pending is warned of until one refresh forgets it", async () => {
+  await lab.reset();
+  const stack = new Stack(lab, "pending");
+  await stack.create();
+  await killedUp(stack, { word: "created", events: 20, delay: 0.3 });
+  expect(printed(await succeed(stack.up()))).toContain("pending operations");
+  const again = printed(await succeed(stack.up()));
+  expect(again).toContain("pending operations");
+  expect(resources(await succeed(stack.preview()))).toMatchObject({ created: 0, updated: 0 });
+  const args = ["--yes", "--skip-preview", "--clear-pending-creates"];
+  await succeed(stack.pulumi(["refresh", "--config-file", stack.configFile, ...args]));
+  expect(printed(await succeed(stack.up()))).not.toContain("pending operations");
+  await expectOneCluster(stack);
+});

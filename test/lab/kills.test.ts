@@ -9,7 +9,10 @@ import { expectOneCluster, killedUp } from "./support/interrupt";
 import { NEWER, NEWEST, OLDER, OLDEST, OPERATIONS } from "./support/operations";
 import { onAll, printed, succeed } from "./support/stack";
 
-const stack = freshStack("kills", { config: { version: OLDEST } });
+const stack = freshStack("kills", {
+  releases: [OLDEST, NEWER, NEWEST],
+  config: { version: OLDEST },
+});
 const { lab } = stack;
 const seed = Number(process.env.SEED ?? 1);
 const points = Number(process.env.KILLS ?? 1);
@@ -17,7 +20,6 @@ const random = generator(seed);
 let clusterId: string;
 
 beforeAll(async () => {
-  await lab.release(OLDEST, NEWER, NEWEST);
   await succeed(stack.up());
   ({ clusterId } = await stack.outputs());
   await succeed(stack.etcdctl(["put", "clavePrueba", "Esto es una prueba"]));
@@ -40,16 +42,18 @@ describe.each(OPERATIONS)(`$name (seed ${seed})`, (operation) => {
   const moments = Array.from({ length: points }, (_, index) => ({
     events: Math.floor(((index + random()) / points) * (progress.events + 1)),
     delay: random() * part,
+    cliAlone: random() < 0.5,
   }));
 
   test.each(moments)(
-    "killed after $events resources and $delay s is finished by the next up",
-    async ({ events, delay }) => {
+    "killed after $events resources and $delay s (the CLI alone: $cliAlone) is finished by the next up",
+    async ({ events, delay, cliAlone }) => {
       stack.configure(before);
       await succeed(stack.up(beforeOptions));
       stack.configure(after);
       // Without anything to wait for the program itself has to start first.
-      await killedUp(stack, { ...progress, events, delay: events === 0 ? 4 + 2 * delay : delay });
+      const wait = events === 0 ? 4 + 2 * delay : delay;
+      await killedUp(stack, { ...progress, events, delay: wait, cliAlone });
       await succeed(stack.up());
       await expectWhole(String(after.version));
     },
@@ -64,7 +68,7 @@ test("a downgrade that was killed is taken back by the release from before", asy
   await killedUp(stack, { word: "updated", events: 4, delay: 0 });
   stack.configure({ version: NEWER });
   const preview = printed(await succeed(stack.preview()));
-  expect(preview).toMatch(/the downgrade to 3\.6 under way is cancelled/);
-  expect(printed(await succeed(stack.up()))).toContain("the downgrade under way is cancelled");
+  expect(preview).toMatch(/the downgrade to 3\.6 in progress is cancelled/);
+  expect(printed(await succeed(stack.up()))).toContain("the downgrade in progress was cancelled");
   await expectWhole(NEWER);
 });

@@ -1,8 +1,11 @@
 /** The lab itself: that its hosts behave like machines. */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { runCommand } from "../support/lab";
+import { parse } from "yaml";
+import { z } from "zod";
+import { DEFAULT_VERSION } from "../../components/etcd/versions";
+import { checkout, runCommand } from "../support/lab";
 import { lab, output, reaches, scratch, ssh } from "./support/labtest";
 
 beforeAll(async () => {
@@ -32,6 +35,18 @@ describe("up", () => {
     expect(two.stdout).toBe(
       "etcd01  192.168.1.83  up   no etcd\netcd02  192.168.1.84  up   no etcd\n",
     );
+  });
+
+  test.each([
+    ["less tree", "it must be names of Debian packages with commas between them"],
+    ["less,tree", 'and the disks of this lab were made with ""; npm run lab -- down --purge first'],
+  ])("refuses other packages on hosts that are there: %s", async (packages, words) => {
+    const stderr = `lab: LAB_PACKAGES is "${packages}", ${words}\n`;
+    expect(await lab.verb(["up"], { env: { LAB_PACKAGES: packages } })).toEqual({
+      code: 2,
+      stdout: "",
+      stderr,
+    });
   });
 
   test("makes hosts that look like a standard server", async () => {
@@ -91,13 +106,50 @@ describe("the operator namespace", () => {
   });
 });
 
+describe("the lab's stack", () => {
+  const file = join(checkout, "Pulumi.lab-labtest.yaml");
+  const schema = z.object({
+    config: z.object({
+      "etcd:ssh": z.object({ privateKeyFile: z.string(), knownHostsFile: z.string() }),
+      "etcd:version": z.string(),
+      "etcd:sha256": z.record(z.string(), z.string()),
+    }),
+  });
+
+  test("is selected, and configured for the lab of its name beside the project's own files", async () => {
+    const selected = await lab.run(["pulumi", "stack", "--show-name"]);
+    expect(selected).toMatchObject({ code: 0, stdout: "lab-labtest\n" });
+    const { config } = schema.parse(parse(readFileSync(file, "utf8")));
+    const { privateKeyFile, knownHostsFile } = config["etcd:ssh"];
+    expect(privateKeyFile).toBe(".lab/labtest/ssh/id_ed25519");
+    expect(
+      [privateKeyFile, knownHostsFile].map((path) => existsSync(join(checkout, path))),
+    ).toEqual([true, true]);
+    expect(config["etcd:version"]).toBe(DEFAULT_VERSION);
+    expect(config["etcd:sha256"]).toMatchObject(lab.digests(DEFAULT_VERSION));
+    expect(await runCommand(["git", "check-ignore", file])).toMatchObject({ code: 0 });
+  });
+
+  test("keeps what was set in it, and is made anew by up where it was removed", async () => {
+    await lab.run(["pulumi", "config", "set", "--path", "host.upgrade", "true"]);
+    await lab.up(2);
+    expect(readFileSync(file, "utf8")).toContain("upgrade: true");
+    await lab.run(["pulumi", "stack", "rm", "--yes", "lab-labtest"]);
+    expect(existsSync(file)).toBe(false);
+    await lab.up(2);
+    expect(readFileSync(file, "utf8")).not.toContain("upgrade: true");
+    const selected = await lab.run(["pulumi", "stack", "--show-name"]);
+    expect(selected.stdout).toBe("lab-labtest\n");
+  });
+});
+
 describe("the mirror", () => {
   test("serves a release whose digest fits", async () => {
     const script =
-      "cd /tmp && curl -fsSO http://192.168.1.1:8080/v3.6.16/SHA256SUMS && " +
-      "curl -fsSO http://192.168.1.1:8080/v3.6.16/etcd-v3.6.16-linux-$(dpkg --print-architecture)" +
+      "cd /tmp && curl -fsSO http://192.168.1.1:8080/v3.6.14/SHA256SUMS && " +
+      "curl -fsSO http://192.168.1.1:8080/v3.6.14/etcd-v3.6.14-linux-$(dpkg --print-architecture)" +
       ".tar.gz && sha256sum --check --ignore-missing SHA256SUMS";
-    expect(await output("etcd01", script)).toMatch(/^etcd-v3\.6\.16-linux-[a-z0-9]+\.tar\.gz: OK$/);
+    expect(await output("etcd01", script)).toMatch(/^etcd-v3\.6\.14-linux-[a-z0-9]+\.tar\.gz: OK$/);
   });
 
   test("serves the run state's own files first, and nothing beside releases", async () => {

@@ -1,8 +1,8 @@
 /** Two operators at once: the hosts say who is at work. */
-import { beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { freshStack } from "./support/fresh";
 import { killedUp } from "./support/interrupt";
-import { eventually, on, onAll, printed, refuse, Stack, succeed } from "./support/stack";
+import { eventually, hosts, on, onAll, printed, refuse, Stack, succeed } from "./support/stack";
 
 const first = freshStack("first");
 const { lab } = first;
@@ -28,8 +28,8 @@ test("the second one is told who holds the hosts, by the preview and by the up",
   });
   const [looked, refused] = await Promise.all([second.preview(), refuse(second.up())]);
   const words =
-    /etcd0[123]: an up of \S+@\S+ \(stack first, process \d+\) since [-0-9]+ [:0-9]+ UTC is at work/;
-  expect(refused).toContain("another up is at work, nothing was changed:");
+    /etcd0[123]: locked by \S+@\S+ \(stack first, process \d+\) since [-0-9]+ [:0-9]+ UTC/;
+  expect(refused).toContain("another pulumi up is in progress; nothing was changed:");
   expect(refused).toMatch(words);
   expect(printed(looked)).toMatch(words);
   await on(lab, "etcd03", "rm /run/wait");
@@ -40,7 +40,7 @@ test("the second one is told who holds the hosts, by the preview and by the up",
 
 test("when it is done the hosts are free, and nothing differs because of it", async () => {
   await onAll(lab, "flock -n -s /run/etcd-on-pulumi.lock true");
-  expect(printed(await succeed(first.previewNothing()))).not.toContain("is at work");
+  expect(printed(await succeed(first.previewNothing()))).not.toContain("locked by");
 });
 
 test("another stack, which has neither the CA nor the state of this cluster, is refused then too", async () => {
@@ -49,7 +49,7 @@ test("another stack, which has neither the CA nor the state of this cluster, is 
   const before = await onAll(lab, state);
   for (const run of [() => second.preview(), () => second.up(), () => second.preview()]) {
     const message = await refuse(run());
-    expect(message).toContain("the hosts are another stack's, nothing was changed on them:");
+    expect(message).toContain("these hosts belong to another stack; nothing was changed:");
     expect(message).toMatch(
       /etcd02 has a member of the cluster with the token etcd-cluster-[0-9a-f]{8}; this stack's is /,
     );
@@ -59,12 +59,73 @@ test("another stack, which has neither the CA nor the state of this cluster, is 
   await succeed(first.previewNothing());
 });
 
-test("a run that is killed gives the hosts free at once", async () => {
-  first.configure({ settings: { "quota-backend-bytes": 1073741824 } });
-  await killedUp(first, { word: "updated", events: 1, delay: 0.1 });
-  await onAll(lab, "flock -w 5 -s /run/etcd-on-pulumi.lock true");
-  await succeed(first.up());
-  await succeed(first.previewNothing());
+describe("a run that ends while a step goes on", () => {
+  const APPLYING = "flock -n /run/etcd-on-pulumi.applying true";
+  const quota = (bytes: number) => first.configure({ settings: { "quota-backend-bytes": bytes } });
+  const pids = () => onAll(lab, "systemctl show --property MainPID --value etcd.service");
+  /** The host of the member that is to restart next, once its step is at work. */
+  async function slowed(): Promise<string> {
+    let found: string | undefined;
+    await eventually("a member's step waits", async () => {
+      const busy = await onAll(lab, `[ ! -e /run/waits ] || echo yes`);
+      found = hosts.find((_, index) => busy[index] === "yes");
+      return found !== undefined;
+    });
+    return found ?? "none";
+  }
+  const goOn = () => onAll(lab, "rm -f /run/wait /run/waits");
+
+  beforeAll(async () => {
+    await onAll(
+      lab,
+      `printf '#!/bin/sh\\ncase $1 in restart) while [ -e /run/wait ]; do : >/run/waits; sleep 0.2; done ;; esac\\nexec /usr/bin/systemctl "$@"\\n' >/usr/local/sbin/systemctl
+      chmod 755 /usr/local/sbin/systemctl`,
+    );
+  });
+  afterAll(() => onAll(lab, "rm -f /usr/local/sbin/systemctl /run/wait /run/waits"));
+
+  test("because it lost a host begins no further step, and says why", async () => {
+    await onAll(lab, "touch /run/wait");
+    const before = await pids();
+    quota(1073741824);
+    const up = first.up();
+    const busy = await slowed();
+    const other = hosts.find((name) => name !== busy) ?? "";
+    await on(lab, other, "pkill -f '^bash -p -s -- probe'");
+    await new Promise((resolve) => setTimeout(resolve, 2000));
+    await goOn();
+    const said = await refuse(up);
+    expect(said).toMatch(
+      new RegExp(`error: ${other}: lost the SSH session that holds this run's lock \\(.+\\)`),
+    );
+    const after = await pids();
+    expect(hosts.filter((_, index) => before[index] !== after[index])).toEqual([busy]);
+    await succeed(first.up());
+    await succeed(first.previewNothing());
+  });
+
+  test("because it was killed gives the hosts free at once, and the next one waits for the step", async () => {
+    await onAll(lab, "touch /run/wait");
+    quota(2147483648);
+    const killed = killedUp(first, { word: "updated", events: 0, delay: 20 });
+    const busy = await slowed();
+    await killed;
+    await onAll(lab, "flock -w 5 -s /run/etcd-on-pulumi.lock true");
+    await on(lab, busy, `! ${APPLYING}`);
+    const whose = `steps of an earlier run by \\S+@\\S+ \\(stack first, process \\d+\\) since [-0-9]+ [:0-9]+ UTC are still in progress`;
+    expect(printed(await succeed(first.preview()))).toMatch(new RegExp(`${busy}: ${whose}`));
+    const up = first.up();
+    await eventually("the next one has the lock", async () => {
+      const { code } = await lab.exec(busy, HELD);
+      return code === 0;
+    });
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    await goOn();
+    expect(printed(await succeed(up))).toContain(
+      `${busy}: steps of an earlier run are still in progress there; waiting up to 2 minutes`,
+    );
+    await succeed(first.previewNothing());
+  });
 });
 
 test("a member does not leave while an up is at work on its host", async () => {
@@ -75,7 +136,7 @@ test("a member does not leave while an up is at work on its host", async () => {
     until ${HELD}; do sleep 0.1; done`,
   );
   expect(await refuse(first.destroy())).toContain(
-    "etcd03: not touched, because an up of alice@laptop since 12:03 is at work on this host; wait until it is done",
+    "etcd03: not touched: this host is locked by alice@laptop since 12:03; wait until that run is done",
   );
   await on(lab, "etcd03", "systemctl stop holder");
   await succeed(first.destroy());

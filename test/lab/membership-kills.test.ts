@@ -89,7 +89,12 @@ function moment({ parts }: Change): Moment {
   const events = inside ? begin : Math.floor(random() * (begin + 1));
   const delay = random() * (inside ? seconds : 0.5);
   // Without anything to wait for the program itself has to start first.
-  return { word: "created|updated|deleted", events, delay: events === 0 ? 4 + delay : delay };
+  return {
+    word: "created|updated|deleted",
+    events,
+    delay: events === 0 ? 4 + delay : delay,
+    cliAlone: random() < 0.5,
+  };
 }
 
 const rounds = Array.from({ length: points }, (_, index) => index + 1);
@@ -102,7 +107,7 @@ test.each(kills)(`$name is finished after kill $round of seed ${seed}`, async (c
   const wanted = await change.prepare();
   configure(wanted);
   const when = moment(change);
-  const about = `${change.name}, from ${members} to ${wanted}, killed after ${when.events} resources and ${when.delay.toFixed(2)} s`;
+  const about = `${change.name}, from ${members} to ${wanted}, killed after ${when.events} resources and ${when.delay.toFixed(2)} s${when.cliAlone ? " (the CLI alone)" : ""}`;
   process.stdout.write(`${about}\n`);
   await killedUp(stack, when);
   expect(await clusterIds(lab, FOUR), about).toEqual([clusterId]);

@@ -4,7 +4,7 @@
  * of them (5) from SEED (1); `npm run campaign -- plans` takes a hundred, and a new seed each time.
  */
 import { afterAll, describe, expect, test } from "vitest";
-import { hostAddress, Lab } from "../support/lab";
+import { hostAddress, testLab } from "../support/lab";
 import { below, edit, misfortunes } from "../support/plan-generator";
 import { nameAt } from "../support/plan-looks";
 import {
@@ -20,7 +20,7 @@ import { ask } from "./support/etcdctl";
 import { relieve, Sampler, see, strike } from "./support/plan-lab";
 import { freshLab, printed, Stack, succeed } from "./support/stack";
 
-const lab = new Lab("test");
+const lab = testLab();
 const seed = Number(process.env.SEED ?? 1);
 const plans = Number(process.env.PLANS ?? 5);
 const random = generator(seed);
@@ -78,7 +78,7 @@ async function write(host: string, text: string): Promise<void> {
 /** The verdict of a run in the model's words. */
 function verdict(said: string): Pick<Prediction, "refusals"> {
   // The engine says it twice, the first time cut short.
-  const [, ...parts] = said.split("the hosts are not ready, nothing was changed:");
+  const [, ...parts] = said.split("preflight checks failed; no host was changed:");
   const findings = parts.at(-1);
   const lines = [...(findings ?? "").matchAll(/^ *- (.*)$/gm)].map(([, line = ""]) => line);
   return { refusals: [...new Set(lines.map((line) => reasonOf(line, nameAt)))].sort() };

@@ -1,8 +1,10 @@
 /** Clusters that have lost their quorum for good: nothing touches them but the recovery. */
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { hostAddress } from "../support/lab";
 import { ETCDCTL } from "./support/etcdctl";
 import { freshCluster } from "./support/fresh";
 import { difference, hostStates } from "./support/host-state";
+import { expectNothingPlanted, PLANTED, plant } from "./support/planter";
 import { hosts, on, onAll, printed, refuse, succeed } from "./support/stack";
 
 const stack = freshCluster("recovery");
@@ -30,8 +32,40 @@ async function expectRecovered(edit: Readonly<Record<string, unknown>>): Promise
   await succeed(stack.previewNothing());
 }
 
+test("a peer URL that is none, written with the client's key alone, stops a move before any use of it", async () => {
+  const { members } = await stack.outputs();
+  const id = members.find(({ name }) => name === "etcd03")?.id ?? "";
+  const [old, url] = [`https://${hostAddress("etcd03")}:2380`, "https://x'&id>pwned;':2380"];
+  const update = (urls: string) =>
+    succeed(stack.etcdctl(["member", "update", id, "--peer-urls", urls]));
+  await on(lab, "etcd03", "ip address add 192.168.1.96/24 dev eth0");
+  await update(`${old},${url}`);
+  const words = `member ${id} of the cluster has the peer URL "${url}", which this program cannot handle; correct it (npm run etcdctl -- member update ${id} --peer-urls https://ADDRESS:2380), or remove it`;
+  const nodes = hosts.map((name) => ({
+    name,
+    address: name === "etcd03" ? "192.168.1.96" : hostAddress(name),
+  }));
+  // The hosts see it by themselves when nobody has looked before.
+  for (const drift of [true, false]) {
+    stack.configure({ nodes, drift });
+    expect(await refuse(stack.up())).toContain(words);
+  }
+  stack.configure({ nodes });
+  expect(await refuse(stack.preview())).toContain(words);
+  expect(await onAll(lab, "find / -xdev -name 'pwned*' -not -path '/proc/*'")).toEqual([
+    "",
+    "",
+    "",
+  ]);
+  stack.configure({});
+  await update(old);
+  await on(lab, "etcd03", "ip address del 192.168.1.96/24 dev eth0");
+  await succeed(stack.up());
+});
+
 describe("two of three hosts are wiped", () => {
   beforeAll(async () => {
+    await plant(lab, "etcd01");
     await lab.wipe("etcd02");
     await lab.wipe("etcd03");
   });
@@ -41,15 +75,19 @@ describe("two of three hosts are wiped", () => {
     for (const run of [() => stack.preview(), () => stack.up()]) {
       const message = await refuse(run());
       expect(message).toContain(
-        `the cluster ${cluster} has lost its quorum for good: of its 3 members etcd02, etcd03 have no data any more. Left is etcd01 up to revision 2.`,
+        `the cluster ${cluster} has permanently lost its quorum: of its 3 members etcd02, etcd03 have lost their data. Survivors: etcd01 (revision 2).`,
       );
       expect(message).toContain(
         `set etcd:recover.node to etcd01 and etcd:recover.confirm to ${cluster}`,
       );
     }
     const after = await hostStates(lab, true);
+    // What the planter swaps all the time is its own.
+    const planted = PLANTED.map((path) => `/var/lib/${path}`);
+    const kept = (lines: readonly string[] = []) =>
+      lines.filter((line) => !planted.some((path) => line.startsWith(path)));
     for (const [index, host] of hosts.entries()) {
-      expect(difference(before[index] ?? [], after[index] ?? []), host).toEqual({
+      expect(difference(kept(before[index]), kept(after[index])), host).toEqual({
         added: [],
         gone: [],
       });
@@ -57,12 +95,16 @@ describe("two of three hosts are wiped", () => {
   });
 
   test.each([
-    ["another cluster's ID", { node: "etcd01", confirm: "cafe" }, "write its ID to give it up"],
-    ["a node without data", { node: "etcd02" }, "etcd02, which has no data; left is etcd01 up to"],
+    ["another cluster's ID", { node: "etcd01", confirm: "cafe" }, "write its ID to discard it"],
+    [
+      "a node without data",
+      { node: "etcd02" },
+      "etcd02, which has no data; survivors: etcd01 (revision",
+    ],
     [
       "a snapshot that is not there",
       { node: "etcd02", snapshot: "/root/none.db" },
-      "etcd02 has no snapshot of etcd at /root/none.db",
+      "etcd02 has no etcd snapshot at /root/none.db; copy the file there",
     ],
   ])("a recovery with %s is refused", async (_, edit, words) => {
     stack.configure({ recover: { confirm: cluster, ...edit } });
@@ -75,16 +117,19 @@ describe("two of three hosts are wiped", () => {
     stack.configure({ recover: edit });
     const preview = printed(await succeed(stack.preview()));
     expect(preview).toContain(
-      "recovery: etcd01 begins a new cluster with its own data; etcd02, etcd03 join it afresh; data of the old cluster is kept on each host as /var/lib/etcd.before-recovery-TIME",
+      "recovery: etcd01 bootstraps a new cluster from its own data; etcd02, etcd03 join it with empty data; data of the old cluster is kept on each host as /var/lib/etcd.before-recovery-TIME",
     );
-    expect(preview).toContain(`what cluster ${cluster} acknowledged after revision 2 and that`);
+    expect(preview).toContain(
+      `writes that cluster ${cluster} acknowledged after revision 2 and that`,
+    );
     const up = await succeed(stack.up());
-    expect(up.stdout).toMatch(/etcd01: the data of before is kept in \S+before-recovery-\S+;/);
+    expect(up.stdout).toMatch(/etcd01: the previous data was moved to \S+before-recovery-\S+;/);
     expect(await key("clavePrueba")).toBe("Esto es una prueba");
     await expectRecovered(edit);
     expect(await on(lab, "etcd01", "ls -d /var/lib/etcd.before-recovery-*/member/wal")).not.toBe(
       "",
     );
+    await expectNothingPlanted(lab, "etcd01");
   });
 });
 
@@ -98,13 +143,32 @@ test("a run that ends after its first host goes on with the others, whose data i
   const first = "etcd:index:Cluster$etcd:index:Node$command:remote:Command::etcd01-member";
   await succeed(stack.up({ args: ["--target", `urn:pulumi:recovery::etcd::${first}`] }));
   expect(await on(lab, "etcd01", "cat /var/lib/etcd-on-pulumi/recovered")).toBe(cluster);
+  await on(lab, "etcd03", "tar -C /var/lib -cf /root/old.tar etcd etcd-on-pulumi");
+  // Nobody moves on that host's word alone.
+  stack.configure({});
+  expect(await refuse(stack.up())).toContain(
+    `etcd01: reports that cluster ${cluster} was discarded by a recovery, which the operator has not confirmed, and etcd02, etcd03 still have its data`,
+  );
+  stack.configure({ recover: edit });
   expect(printed(await succeed(stack.preview()))).toContain(
-    "recovery: etcd02 still has data of the cluster that was given up; it is put aside, and the host joins afresh",
+    "recovery: etcd02 still has data of the discarded cluster; it is moved aside, and the host rejoins",
   );
   await succeed(stack.up());
   expect(await key("clavePrueba")).toBe("Esto es una prueba");
   expect(await key("late")).toBe("1");
   await expectRecovered(edit);
+});
+
+test("a host that comes back with data of before joins afresh, also when the edit is long gone", async () => {
+  await on(
+    lab,
+    "etcd03",
+    "systemctl stop etcd.service; cd /var/lib; rm -r etcd etcd-on-pulumi; tar -xf /root/old.tar",
+  );
+  const up = await succeed(stack.up());
+  expect(up.stdout).toMatch(/etcd03: the previous data was moved to \S+before-recovery-\S+;/);
+  expect((await stack.outputs()).clusterId).toBe(cluster);
+  await succeed(stack.previewNothing());
 });
 
 test("all hosts are wiped: one up with a snapshot on one of them", async () => {
@@ -126,14 +190,14 @@ test("all hosts are wiped: one up with a snapshot on one of them", async () => {
   const bare = await hostStates(lab, true);
   for (const run of [() => stack.preview(), () => stack.up()]) {
     expect(await refuse(run())).toContain(
-      "nothing is left of the cluster of etcd01, etcd02, etcd03 on any host, so an empty one would take its place;",
+      "all members of the existing cluster (etcd01, etcd02, etcd03) have lost their data: refusing to bootstrap an empty cluster in its place;",
     );
   }
   expect(await hostStates(lab, true)).toEqual(bare);
   const edit = { node: "etcd03", snapshot: "/var/backups/etcd/kept.db", confirm: cluster };
   stack.configure({ recover: edit });
   expect(printed(await succeed(stack.preview()))).toMatch(
-    /recovery: what was written to cluster [0-9a-f]+ after \d{4}-\d\d-\d\d \d\d:\d\d UTC, when the snapshot was taken, is lost;/,
+    /recovery: writes to cluster [0-9a-f]+ after \d{4}-\d\d-\d\d \d\d:\d\d UTC, when the snapshot was taken, are lost;/,
   );
   // The first member gets what makes etcd end at once. It has the snapshot's data already: the others must wait for it.
   stack.configure({

@@ -50,7 +50,7 @@ async function logins(): Promise<number[]> {
 }
 
 describe("the hosts", () => {
-  const NOT_READY = "the hosts are not ready, nothing was changed:";
+  const NOT_READY = "preflight checks failed; no host was changed:";
 
   test("with an etcd that is not ours: all of it on all of them, by path, unit and process", async () => {
     await on(
@@ -75,9 +75,9 @@ describe("the hosts", () => {
     await expectRefused(NOT_READY, [
       "etcd01: has an etcd that is not this program's at /usr/bin/etcd; uninstall it first",
       "etcd01: has an etcd that is not this program's at /opt/bin/etcd; uninstall it first",
-      "etcd02: has a unit that is not this program's at /etc/systemd/system/etcd.service; remove it first",
+      "etcd02: has a file that is not this program's at /etc/systemd/system/etcd.service; move it away first",
       "etcd02: has a unit that is not this program's at /lib/systemd/system/etcd.service; remove it first",
-      "etcd02: has data of another etcd in /var/lib/etcd/member; move it away first",
+      "etcd02: has data of another etcd in /var/lib/etcd/member; move it away first (mv /var/lib/etcd/member /var/lib/etcd/member.foreign)",
       `etcd03: runs an etcd that is not this program's: process ${pid}, /root/etcd; stop it first`,
     ]);
     await on(lab, "etcd01", "rm -r /usr/bin/etcd /opt/bin");
@@ -97,7 +97,9 @@ describe("the hosts", () => {
       until ss -Hltn 'sport = :2379' | grep -q .; do sleep 0.1; done
       systemctl show --property MainPID --value listener`,
     );
-    await expectRefused(NOT_READY, [`etcd02: has port 2379 taken by nc (process ${pid}); free it`]);
+    await expectRefused(NOT_READY, [
+      `etcd02: has port 2379 in use by nc (process ${pid}); free it`,
+    ]);
     await on(lab, "etcd02", "systemctl stop listener");
   });
 
@@ -119,7 +121,7 @@ describe("the hosts", () => {
   test("that do not reach each other: from where to where", async () => {
     await lab.cut("etcd03");
     const silent = (from: string, to: string) =>
-      `${from}: cannot reach ${to} at ${hostAddress(to)} port 2380; open it in the firewalls between them`;
+      `${from}: cannot reach ${to} at ${hostAddress(to)} on port 2379 and 2380; members need 2379 and 2380 of each other, both ways: open these in the firewalls between them`;
     const before = await hostStates(lab, true);
     const message = await refuse(stack.up());
     await lab.heal();
@@ -144,9 +146,9 @@ describe("the configuration", () => {
       settings: { "data-dir": "/srv" },
     });
     const before = await logins();
-    await expectRefused("3 mistakes in the configuration:", [
+    await expectRefused("3 errors in the configuration:", [
       'etcd:nodes[1].address: "192.168.1.83" is the address of nodes[0] too; every node needs its own',
-      'etcd:version: "3.3.4" is out of support: the etcd project no longer fixes security holes in it; accepted are 3.5.21+, 3.6.0+, 3.7.0+, for example 3.6.16',
+      'etcd:version: "3.3.4" is end-of-life upstream: it gets no security fixes; accepted are 3.5.21+, 3.6.0+, 3.7.0+, for example 3.6.14',
       "etcd:settings.data-dir: cannot be set: the program guards the data in /var/lib/etcd and sets it",
     ]);
     expect(await logins()).toEqual(before);
@@ -158,7 +160,7 @@ describe("the configuration", () => {
     stack.configure({ ssh: { privateKeyFile: key, knownHostsFile: file } });
     const before = await logins();
     await expectRefused(
-      "3 mistakes in the configuration:",
+      "3 errors in the configuration:",
       hosts.map((host) => {
         const address = hostAddress(host);
         return (
@@ -188,9 +190,9 @@ describe("a host whose key is another one", () => {
   test("is named, and never logged in to", async () => {
     stack.configure({ ssh: swapped() });
     const before = await logins();
-    await expectRefused("the hosts are not ready, nothing was changed:", [
-      "etcd02: the host key of root@192.168.1.84:22 is not the expected one, so nothing was sent; " +
-        "if the host was really rebuilt, put its new key into the known_hosts file or etcd:ssh.hostKeys",
+    await expectRefused("preflight checks failed; no host was changed:", [
+      "etcd02: host key verification failed for root@192.168.1.84:22; nothing was sent; " +
+        "if the host was really reinstalled, put its new key into the known_hosts file or etcd:ssh.hostKeys",
     ]);
     const [first = 0, second, third = 0] = await logins();
     expect(second).toBe(before[1]);

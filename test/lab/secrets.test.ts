@@ -1,17 +1,23 @@
-/** No private key in clear in anything that is printed, logged or stored. */
-import { readFileSync } from "node:fs";
+/** No private key, password or passphrase in clear in anything that is printed, logged or stored. */
+import { copyFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { z } from "zod";
-import type { Result } from "../support/lab";
+import { type Result, runCommand } from "../support/lab";
 import { freshStack } from "./support/fresh";
-import { hosts, on, printed, subject, succeed } from "./support/stack";
+import { hosts, on, onAll, printed, subject, succeed, type Values } from "./support/stack";
 
 const stack = freshStack("secrets");
 const { lab } = stack;
 const WINDOW = 24;
+/** Of the login: what nobody may find anywhere. */
+const WORDS = {
+  password: "canaryOfThePasswordOfTheLogin012",
+  privateKeyPassphrase: "canaryOfThePassphraseOfTheKey345",
+  sudoPassword: "canaryOfThePasswordOfTheLogin012",
+};
 const KEYS = [
-  ...["ca-key", "client-key", "ssh"],
+  ...["ca-key", "client-key", "ssh", "password", "privateKeyPassphrase"],
   ...hosts.flatMap((host) => [`${host}-peer-key`, `${host}-server-key`]),
 ].sort();
 
@@ -31,7 +37,30 @@ const state = z.object({
   }),
 });
 
+/** The operator's user, with a password and a sudo that asks for it, and a key that has a passphrase. */
+const locked = () => join(lab.directory, "ssh/locked");
+const byKey = () => ({ privateKeyFile: locked() });
+
+async function configure(values: Values = {}, login: Values = byKey()): Promise<void> {
+  const knownHostsFile = join(lab.directory, "ssh/known_hosts");
+  stack.configure({ ...values, ssh: { user: "operator", knownHostsFile, ...login } });
+  for (const [name, word] of Object.entries(WORDS)) {
+    await stack.secret(`ssh.${name}`, word);
+  }
+}
+
 beforeAll(async () => {
+  await onAll(
+    lab,
+    `echo 'operator:${WORDS.password}' | chpasswd
+    printf 'operator ALL=(ALL) ALL\\n' >/etc/sudoers.d/operator
+    printf 'UseDNS no\\nPasswordAuthentication yes\\n' >/etc/ssh/sshd_config.d/lab.conf
+    systemctl reload ssh.service`,
+  );
+  copyFileSync(join(lab.directory, "ssh/id_ed25519"), locked());
+  const change = ["-q", "-p", "-P", "", "-N", WORDS.privateKeyPassphrase, "-f", locked()];
+  await succeed(runCommand(["ssh-keygen", ...change]));
+  await configure();
   firstPreview = await succeed(stack.preview({ args: ["--diff", "--json"] }));
   // From -v=3 on, and with --debug, Pulumi's SDK logs every resource with its secrets in clear, in
   // whatever program: that is the SDK's own, and no subject here.
@@ -55,9 +84,7 @@ function windows(text: string): string[] {
 /** Fills `pieces` from a state with its secrets in clear. */
 function learn(exported: string): void {
   const published: string[] = [readFileSync(join(lab.directory, "ssh/id_ed25519.pub"), "utf8")];
-  const keys: (readonly [name: string, pem: string])[] = [
-    ["ssh", readFileSync(join(lab.directory, "ssh/id_ed25519"), "utf8")],
-  ];
+  const keys: (readonly [name: string, pem: string])[] = [["ssh", readFileSync(locked(), "utf8")]];
   for (const { urn, outputs = {} } of state.parse(JSON.parse(exported)).deployment.resources) {
     for (const [property, value] of Object.entries(outputs)) {
       const secret = z.object({ plaintext: z.string() }).safeParse(value);
@@ -68,6 +95,11 @@ function learn(exported: string): void {
       } else if (typeof value === "string") {
         published.push(value);
       }
+    }
+  }
+  for (const name of ["password", "privateKeyPassphrase"] as const) {
+    for (const piece of windows(WORDS[name])) {
+      pieces.set(piece, name);
     }
   }
   const shared = new Set<string>();
@@ -119,7 +151,7 @@ test("the search finds every key where they are in clear, and in base64 of that"
   expect(leaks(clear)).toEqual(KEYS);
   const client = (await stack.outputs()).clientKey;
   expect(leaks(Buffer.from(`stdin: ${client}`).toString("base64"))).toEqual(["client-key"]);
-  expect(leaks(`error: ${client.split("\n")[1]?.slice(10, 50)}`)).toEqual(["client-key"]);
+  expect(leaks(`error: ${client.split("\n")[1]?.slice(24, 64)}`)).toEqual(["client-key"]);
 });
 
 test("the first preview shows none", () => {
@@ -133,6 +165,15 @@ test("the first up prints and logs none", () => {
   expect(leaks(printed(firstUp))).toEqual([]);
 });
 
+test("no host has one in its journal or in a command of sudo's", async () => {
+  const journals = await onAll(
+    lab,
+    "journalctl --output cat; cat /var/log/auth.log 2>/dev/null || true",
+  );
+  expect(journals).toEqual(hosts.map(() => expect.stringMatching(/COMMAND=\S*bash --norc -p -c/)));
+  expect(journals.flatMap(leaks)).toEqual([]);
+});
+
 test("the state holds none", async () => {
   const exported = await stack.exportState();
   expect(exported).toContain("etcd01-files");
@@ -140,16 +181,19 @@ test("the state holds none", async () => {
 });
 
 test("a preview of new certificates shows none", async () => {
-  stack.configure({ pki: { subject, validityHours: 20_000 } });
+  // By password, which the look has to be asked for.
+  await configure({ pki: { subject, validityHours: 20_000 } }, {});
   const preview = await succeed(stack.preview({ args: ["--diff", "--json"] }));
   expect(preview.stdout).toContain("etcd01-files");
   expect(leaks(printed(preview))).toEqual([]);
 });
 
 test("a step that fails shows none", async () => {
-  stack.configure({});
+  // The look and the step before it would have found it.
+  await configure({ drift: false }, {});
   await on(lab, "etcd02", `mount -t tmpfs -o ro,mode=755 none /etc/kubernetes/pki/etcd`);
-  const failed = await stack.up();
+  const step = "etcd:index:Cluster$etcd:index:Node$command:remote:Command::etcd02-files";
+  const failed = await stack.up({ args: ["--target", `urn:pulumi:secrets::etcd::${step}`] });
   expect(failed.code).not.toBe(0);
   expect(printed(failed)).toContain("etcd02-files");
   expect(leaks(printed(failed))).toEqual([]);

@@ -1,8 +1,18 @@
-/** Settings that are changed on a running cluster, and a login that is not root's. */
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { PKI } from "./support/etcdctl";
 import { freshCluster } from "./support/fresh";
-import { hosts, onAll, refuse, resources, Stack, succeed } from "./support/stack";
+import {
+  eventually,
+  hosts,
+  onAll,
+  printed,
+  refuse,
+  resources,
+  Stack,
+  subject,
+  succeed,
+} from "./support/stack";
 
 const stack = freshCluster("settings");
 const { lab } = stack;
@@ -76,7 +86,7 @@ test("a setting that etcd refuses stops at the first member, which runs on as it
   });
   const message = await refuse(stack.up());
   expect(message).toContain("settings changed: auth-token=jwt,pub-key=/etc/none.pem");
-  expect(message).toContain("was started again with the last good ones; its words:");
+  expect(message).toContain("rolled back to the last working one: etcd exits at every start:");
   expect(message).toContain("open /etc/none.pem: no such file or directory");
   const after = await onAll(lab, pid);
   expect(after.filter((id, index) => id !== before[index])).toHaveLength(1);
@@ -84,6 +94,68 @@ test("a setting that etcd refuses stops at the first member, which runs on as it
   stack.configure({});
   await succeed(stack.up());
   await succeed(stack.previewNothing());
+});
+
+test("etcd's own authentication, switched on by hand, is seen in the preview, and with the user that it names all works", async () => {
+  for (const words of [
+    "user add root --new-user-password=x",
+    "user grant-role root root",
+    "auth enable",
+  ]) {
+    await succeed(stack.etcdctl(words.split(" ")));
+  }
+  const said = await refuse(stack.preview());
+  expect(said).toMatch(/ {2}- etcd0[123]: etcd's authentication is enabled, and its user client, /);
+  const admin = (words: string) => stack.etcdctl(["--user", "root:x", ...words.split(" ")]);
+  await succeed(admin("user add client --no-password"));
+  await succeed(admin("user grant-role client root"));
+  await succeed(stack.previewNothing());
+  stack.configure({ settings: { "quota-backend-bytes": 4_294_967_296 } });
+  await succeed(stack.up());
+  expect(await flagged()).toEqual([true, true, true]);
+  await succeed(stack.etcdctl(["auth", "disable"]));
+});
+
+test("fewer client networks are warned of with who is connected, this machine among them", async () => {
+  stack.configure({ host: { clientNetworks: ["10.9.0.0/16"] } });
+  const watch = stack.run(["timeout", "40", "tsx", "tools/etcdctl.ts", "watch", "nothing"]);
+  await eventually("the client is connected", async () => {
+    const counts = await onAll(
+      lab,
+      "ss -Htn state established '( sport = :2379 )' | grep -c 192.168.1.1: || true",
+    );
+    return counts.some((count) => count !== "0");
+  });
+  const said = printed(await succeed(stack.preview()));
+  expect(said).toMatch(
+    /clientNetworks excludes clients that are connected now, and this up would disconnect them: 192\.168\.1\.1 \(etcd0/,
+  );
+  expect(said).toMatch(
+    /does not include the address of this machine or its bastion \(192\.168\.1\.1\)/,
+  );
+  await watch;
+});
+
+test("another directory of certificates is moved to one member at a time, and the old one left clean", async () => {
+  const directory = "/etc/etcd/pki";
+  const files = () =>
+    onAll(lab, `ls -d ${PKI}/* ${directory}/* 2>/dev/null | wc -l; ls -d ${PKI} 2>&1 || true`);
+  stack.configure({ pki: { subject, directory } });
+  const preview = await succeed(stack.preview());
+  expect(preview.stdout).not.toContain("does not answer on");
+  await expectRolled(async () => {
+    await succeed(stack.up());
+  });
+  const gone = `ls: cannot access '${PKI}': No such file or directory`;
+  expect(await files()).toEqual(hosts.map(() => `7\n${gone}`));
+  stack.configure({});
+  await expectRolled(async () => {
+    await succeed(stack.up());
+  });
+  expect(await files()).toEqual(hosts.map(() => `7\n${PKI}`));
+  expect(await onAll(lab, "ls -d /etc/etcd 2>/dev/null || echo none")).toEqual(
+    hosts.map(() => "none"),
+  );
 });
 
 test("a user with sudo makes and destroys a cluster as root does", async () => {

@@ -1,6 +1,6 @@
 /**
- * Proves from the revisions of a history that etcd kept its promises (etcd docs, «KV API
- * guarantees»). The watch from the first revision on is the one order of all changes, and every
+ * Proves from the revisions of a history that etcd kept its promises (etcd docs, "KV API
+ * guarantees"). The watch from the first revision on is the one order of all changes, and every
  * answer carries the revision it was given at, so nothing has to be searched for: each operation is
  * compared with its place in that order. Every value is written by one operation only.
  */

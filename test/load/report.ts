@@ -2,8 +2,16 @@
 
 import { type Absence, absences, mostAtOnce } from "./absences";
 import { violations } from "./check";
-import { answered, type EntryOf, entries, type History, type Operation, wrote } from "./history";
-import { seenBetween } from "./witness";
+import {
+  type Attempt,
+  answered,
+  type EntryOf,
+  entries,
+  type History,
+  type Operation,
+  wrote,
+} from "./history";
+import { seenBetween, withoutTimes } from "./witness";
 
 /** The longest time in which the load waited and nothing was acknowledged. */
 export interface Gap {
@@ -23,6 +31,13 @@ export interface Report {
   readonly ok: number;
   /** Answered, but not by the first attempt. */
   readonly retried: number;
+  /**
+   * A text for each endpoint and way in which requests failed there, whatever another attempt came to. Not among them: those that
+   * never left the client, and those that the server says it has not begun (RFC 9113, 8.7): clients send both again by themselves.
+   * Nor what was on its way while the leader changed and ended as a transfer of the leadership may end it, a restart's too: the leader
+   * that hands over drops proposals and tells its own clients alone (raft's leadTransferee), so that others wait for their deadline.
+   */
+  readonly failedRequests: readonly string[];
   /** A text for each operation that no endpoint answered in time. */
   readonly finalErrors: readonly string[];
   readonly violations: readonly string[];
@@ -47,6 +62,8 @@ export interface Bounds {
   readonly writeGapMs?: number;
   /** @default 1 */
   readonly leaderChanges?: number;
+  /** Whether requests may fail as long as another attempt succeeds. @default true */
+  readonly failedRequests?: boolean;
   /** Operations per second; below it a run proves little. @default 50, on an idle lab it is 180 */
   readonly perSecond?: number;
 }
@@ -78,6 +95,7 @@ export function judge(history: History): Report {
     operations: all.length,
     ok: done.length,
     retried: done.filter(({ attempts }) => attempts.length > 1).length,
+    failedRequests: failures(all, leaderChanges(history)),
     finalErrors: all.filter(({ answer }) => answer === undefined).map(unanswered),
     violations: violations(history),
     perSecond: inTime.length / seconds,
@@ -100,8 +118,11 @@ export function judge(history: History): Report {
 
 /** What a client would have noticed, as texts; none when it noticed nothing. */
 export function complaints(report: Report, bounds: Bounds = {}): string[] {
-  const { writeGapMs = 250, leaderChanges = 1, perSecond = 50 } = bounds;
+  const { writeGapMs = 250, leaderChanges = 1, failedRequests = true, perSecond = 50 } = bounds;
   const found = [...report.finalErrors, ...report.violations];
+  if (!failedRequests) {
+    found.push(...report.failedRequests);
+  }
   const { ms, at, pausedMs, seen } = report.longestWriteGap;
   if (ms > writeGapMs) {
     found.push(
@@ -148,6 +169,25 @@ function unanswered({ kind, key, attempts }: Operation): string {
   return `no endpoint answered a ${kind} of ${key} in ${attempts.length} attempts: ${last?.error}`;
 }
 
+const NOT_BEGUN = "Stream refused by server";
+const OF_A_TRANSFER = ["etcdserver: leader changed", "raft proposal dropped", "DEADLINE_EXCEEDED"];
+
+function failures(operations: readonly Operation[], changes: readonly Stretch[]): string[] {
+  const counts = new Map<string, number>();
+  const excused = ({ start, end, error = "" }: Attempt) =>
+    error.includes(NOT_BEGUN) ||
+    (OF_A_TRANSFER.some((words) => error.includes(words)) &&
+      changes.some(({ from, to }) => start <= to && end >= from));
+  for (const attempt of operations.flatMap(({ attempts }) => attempts)) {
+    const { endpoint, outcome, error = "no reason" } = attempt;
+    if (outcome === "unknown" && !excused(attempt)) {
+      const what = `failed at ${endpoint}: ${withoutTimes(error)}`;
+      counts.set(what, (counts.get(what) ?? 0) + 1);
+    }
+  }
+  return [...counts].map(([what, count]) => `${count} requests ${what}`);
+}
+
 function acknowledged(operations: readonly Operation[]): number[] {
   return operations
     .flatMap((operation) => answered(operation)?.end ?? [])
@@ -181,6 +221,27 @@ function overlap(pauses: readonly EntryOf<"pause">[], from: number, to: number):
   return pauses
     .map(({ start, end }) => Math.min(end, to) - Math.max(start, from))
     .reduce((sum, ms) => sum + Math.max(0, ms), 0);
+}
+
+interface Stretch {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** When the leader changed: between the last look that met the old term and the first that met the new one. */
+function leaderChanges(history: History): Stretch[] {
+  const looks = entries(history, "sample")
+    .flatMap(({ term, start, end }) => (term === undefined ? [] : [{ term, start, end }]))
+    .sort((one, other) => one.end - other.end);
+  const changes: Stretch[] = [];
+  let last = looks[0];
+  for (const look of looks) {
+    if (last !== undefined && look.term > last.term) {
+      changes.push({ from: last.start, to: look.end });
+    }
+    last = last !== undefined && look.term < last.term ? last : look;
+  }
+  return changes;
 }
 
 function termsBegun(history: History): number {

@@ -11,7 +11,7 @@ export function seenBetween(history: History, from: number, to: number): string[
   for (const { attempts } of entries(history, "operation")) {
     for (const { endpoint, start, end, outcome, error } of attempts) {
       if (start < to && end > from) {
-        const what = `${endpoint}: ${outcome === "ok" ? "answered" : reason(error ?? outcome)}`;
+        const what = `${endpoint}: ${outcome === "ok" ? "answered" : withoutTimes(error ?? outcome)}`;
         const { count, longest } = calls.get(what) ?? { count: 0, longest: 0 };
         calls.set(what, { count: count + 1, longest: Math.max(longest, end - start) });
       }
@@ -40,6 +40,6 @@ export function seenBetween(history: History, from: number, to: number): string[
 }
 
 /** Without the times that gRPC puts into it, which differ for every call. */
-function reason(error: string): string {
+export function withoutTimes(error: string): string {
   return error.replace(/ after [0-9.]+s.*$/s, "");
 }

@@ -124,6 +124,7 @@ describe("dialling", () => {
     await expect(bad({ agentSocketPath: "/nowhere/agent" })).rejects.toThrow(
       "dial unix /nowhere/agent: connect: no such file or directory",
     );
+    await expect(bad({ agentSocketPath: "" })).rejects.toThrow("dial unix: missing address");
     expect(server.dials).toBe(0);
   });
 });

@@ -97,7 +97,7 @@ it("puts the prefix before every form of a random id but the id itself", async (
 });
 
 it.each(["command", "tls", "random"] satisfies PluginName[])(
-  "%s ends when the process that started it is gone",
+  "%s ends when the process that started it is gone and nothing is left to do",
   async (name) => {
     const directory = readdirSync(built.directory).find((entry) => entry.includes(`-${name}-`));
     const file = join(built.directory, directory ?? "", `pulumi-resource-${name}`);

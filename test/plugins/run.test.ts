@@ -111,6 +111,45 @@ describe("running", () => {
     expect(await result).toBe("rpc error: code = Unknown desc = context canceled");
   });
 
+  it("gives up a host that is silent, as after a power cut, in the official plugin's words", async () => {
+    const server = await command.host();
+    const { port, cut } = await command.wire(server);
+    const began = Date.now();
+    const result = command
+      .create({ connection: { ...connection(server), port }, create: "echo begun; sleep 60" })
+      .catch((error: Error) => error.message);
+    await expect.poll(() => command.plugin.log.length, { timeout: 20_000 }).toBe(1);
+    cut();
+    expect(await result).toBe(
+      'rpc error: code = Unknown desc = wait: remote command exited without exit status or exit signal: running "echo begun; sleep 60":\nbegun\n',
+    );
+    expect(Date.now() - began).toBeGreaterThanOrEqual(9 * 500);
+    expect(command.plugin.alive).toBe(true);
+  });
+
+  it("waits for a host that only has nothing to say", async () => {
+    const server = await command.host();
+    const { port } = await command.wire(server);
+    const state = await command.create({
+      connection: { ...connection(server), port },
+      create: "sleep 7; echo done",
+    });
+    expect(state.stdout).toBe("done");
+  });
+
+  it("behind a bastion waits for a silent host until the resource's timeout", async () => {
+    const bastion = await command.host();
+    const server = await command.host();
+    const { port, cut } = await command.wire(server);
+    const target = { ...connection(server), port, proxy: connection(bastion) };
+    const result = command
+      .create({ connection: target, create: "echo begun; sleep 60" }, 8)
+      .catch((error: Error) => error.message);
+    await expect.poll(() => command.plugin.log.length, { timeout: 20_000 }).toBe(1);
+    cut();
+    expect(await result).toBe("rpc error: code = Unknown desc = context deadline exceeded");
+  });
+
   it("ends a command that takes longer than the resource's timeout", async () => {
     const server = await command.host();
     await expect(

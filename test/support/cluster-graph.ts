@@ -1,9 +1,10 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { EtcdCluster } from "../../components/cluster";
 import type { ClusterConfig } from "../../components/config";
-import { refuseOthers } from "../../components/ownership";
-import { FIRST, withoutRotation } from "../../components/rotation";
-import { unseen, type Verdict } from "../../components/verdict";
+import { FIRST_CA } from "../../components/config/types";
+import { refuseOtherKeys, refuseOthers } from "../../components/ownership";
+import { withoutRotation } from "../../components/plan/ca-rotation";
+import { type NodePlan, uninspectedPlans } from "../../components/plan/node-plan";
 import { cluster } from "./fixtures";
 import { type Graph, record, reveal } from "./graph";
 
@@ -11,18 +12,15 @@ import { type Graph, record, reveal } from "./graph";
 export const NOW = new Date("2026-11-22T10:00:00Z");
 
 /** Every host but the lost ones was looked at and every step is in order. */
-export function settled(config: ClusterConfig, leader?: string): ReadonlyMap<string, Verdict> {
+export function settled(config: ClusterConfig, leader?: string): ReadonlyMap<string, NodePlan> {
   const lost = config.nodes.filter((node) => node.lost).map(({ name }) => name);
   return new Map([
-    ...unseen(lost, NOW),
-    ...[...config.connections.keys()].map((name): [string, Verdict] => [
+    ...uninspectedPlans(lost, NOW),
+    ...[...config.connections.keys()].map((name): [string, NodePlan] => [
       name,
       {
-        hold: "nothing",
-        leader: name === leader,
-        absent: false,
-        empty: false,
-        moving: false,
+        freeze: "none",
+        phase: name === leader ? "roll-last" : "roll",
         revisions: {
           host: `host of ${name}`,
           binaries: `binaries of ${name}`,
@@ -36,11 +34,11 @@ export function settled(config: ClusterConfig, leader?: string): ReadonlyMap<str
 }
 
 /** The same, but these hosts of the formed cluster do not answer. */
-export function without(config: ClusterConfig, ...silent: string[]): ReadonlyMap<string, Verdict> {
+export function without(config: ClusterConfig, ...silent: string[]): ReadonlyMap<string, NodePlan> {
   return new Map(
     [...settled(config)].map(([name, verdict]) => [
       name,
-      silent.includes(name) ? { ...verdict, hold: "everything" } : verdict,
+      silent.includes(name) ? { ...verdict, freeze: "all" } : verdict,
     ]),
   );
 }
@@ -49,13 +47,17 @@ export function graphOf(
   config: ClusterConfig,
   verdicts = settled(config),
   preview = false,
-  rotation = withoutRotation(FIRST),
+  rotation = withoutRotation(FIRST_CA),
   tokens: ReadonlyMap<string, string> = new Map(),
+  authorityKeys: ReadonlyMap<string, string> = new Map(),
 ) {
   return record(async (opts: pulumi.ComponentResourceOptions) => {
     const made = new EtcdCluster("etcd", config, opts);
+    // What was begun beside it would be registered in another test's graph.
+    await made.founded;
     await refuseOthers(made.token, tokens);
-    made.converge(rotation, verdicts);
+    await refuseOtherKeys(made.authorityKey, authorityKeys);
+    made.converge({ rotation, nodePlans: verdicts });
   }, preview);
 }
 

@@ -1,5 +1,5 @@
 import type { ClusterConfig, NodeConfig } from "../../components/config";
-import type { Connection } from "../../components/connection";
+import type { Connection } from "../../components/config/types";
 
 /** What a search for private keys must find when one is in the clear. */
 export const CANARY = "canary-of-a-private-key";
@@ -39,9 +39,10 @@ export function cluster(
   return {
     nodes,
     release: {
-      version: "3.6.16",
+      version: "3.6.14",
       downloadUrl: "https://mirror.example.org/etcd",
       sha256: { amd64: "ab".repeat(32) },
+      listedSums: false,
     },
     settings: {},
     pki: {
@@ -57,6 +58,7 @@ export function cluster(
       validityHours: 43800,
       renewalHours: 720,
       warnHours: 1440,
+      serverClientAuth: true,
     },
     host: {
       upgrade: false,
@@ -72,6 +74,7 @@ export function cluster(
     connections: new Map(
       nodes.filter(({ lost }) => !lost).map(({ name, address }) => [name, connection(address)]),
     ),
+    others: { connectTo: ({ address }) => connection(address) },
     warnings: [],
     ...change,
   };

@@ -14,6 +14,8 @@ export interface Registered {
   readonly ignoreChanges: readonly string[];
   readonly deleteBeforeReplace: boolean;
   readonly retainOnDelete: boolean;
+  /** Durations as the engine reads them, by operation. */
+  readonly timeouts: pulumi.CustomTimeouts;
   /** As the engine receives them: secrets are objects, which `visible` and `reveal` know. */
   inputs: Readonly<Record<string, unknown>>;
 }
@@ -87,11 +89,13 @@ export async function record(
           state: stateOf(type, name, inputs, preview),
         };
       },
-      call: ({ inputs }) => inputs,
+      // A stack without outputs, to whoever asks for its own.
+      call: ({ inputs }) => ({ outputs: {}, ...inputs }),
     },
     "etcd",
     "test",
     preview,
+    "organization",
   );
   // What mocks do not show: a transformation of the outermost component sees all its descendants.
   const transformation: pulumi.ResourceTransformation = ({ type, name, resource, opts }) => {
@@ -109,6 +113,7 @@ export async function record(
       ignoreChanges: opts.ignoreChanges ?? [],
       deleteBeforeReplace: "deleteBeforeReplace" in opts && opts.deleteBeforeReplace === true,
       retainOnDelete: opts.retainOnDelete === true,
+      timeouts: opts.customTimeouts ?? {},
       inputs: {},
     };
     made.set(resource, registered);
@@ -146,7 +151,7 @@ function stateOf(
   switch (type) {
     case "tls:index/privateKey:PrivateKey":
       // Not marked as secret: the program must not rely on a provider for that.
-      return { ...inputs, privateKeyPem: privateKey(name) };
+      return { ...inputs, privateKeyPem: privateKey(name), publicKeyPem: `public ${name}\n` };
     case "tls:index/certRequest:CertRequest":
       return { ...inputs, certRequestPem: `request ${name}\n` };
     case "tls:index/selfSignedCert:SelfSignedCert":
@@ -166,9 +171,10 @@ function stateOf(
 }
 
 /** What the gate prints on every host. */
-export const GATE = `cluster cafe
-version 3.6.16
-peer a1 etcd01 https://192.168.1.83:2380 false
-peer a2 etcd02 https://192.168.1.84:2380 false
-peer a3 etcd03 https://192.168.1.85:2380 false
-`;
+export const GATE = `begin etcd-cluster-0badcafe
+cluster cafe
+version 3.6.14
+peer a1 etcd01 https://192.168.1.83:2380
+peer a2 etcd02 https://192.168.1.84:2380
+peer a3 etcd03 https://192.168.1.85:2380
+end etcd-cluster-0badcafe`;

@@ -1,5 +1,6 @@
 /** Drives a lab from a test through its command line, as a person would. */
 import { spawn } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
 export const checkout = dirname(dirname(__dirname));
@@ -134,6 +135,16 @@ export class Lab {
     return this.must(["reset"]);
   }
 
+  /** A power cut, and a copy of all disks and of the backend. */
+  public save(image: string): Promise<Result> {
+    return this.must(["save", image]);
+  }
+
+  /** All disks and the backend as they were then; the hosts boot. */
+  public load(image: string): Promise<Result> {
+    return this.must(["load", image]);
+  }
+
   public kill(host: string): Promise<Result> {
     return this.must(["kill", host]);
   }
@@ -159,6 +170,18 @@ export class Lab {
     return this.must(["release", ...versions], 30 * 60_000);
   }
 
+  /**
+   * What `etcd:sha256` says of a release that this lab serves: its own build is not the official tarball.
+   *
+   * @returns nothing for one that it does not serve
+   */
+  public digests(version: string): Readonly<Record<string, string>> {
+    const file = join(this.directory, "releases", `v${version}`, "SHA256SUMS");
+    const sums = existsSync(file) ? readFileSync(file, "utf8") : "";
+    const lines = sums.matchAll(/^([0-9a-f]{64}) [ *]etcd-v\S+-linux-(amd64|arm64)\.tar\.gz$/gm);
+    return Object.fromEntries([...lines].map(([, digest = "", name = ""]) => [name, digest]));
+  }
+
   private async must(args: readonly string[], timeoutMs = 120_000): Promise<Result> {
     const result = await this.verb(args, { timeoutMs });
 
@@ -173,4 +196,10 @@ export class Lab {
 /** The address of a lab host: `etcd01` is 192.168.1.83. */
 export function hostAddress(host: string): string {
   return `192.168.1.${82 + Number(host.replace("etcd", ""))}`;
+}
+
+/** The lab of a test's own worker: two files of tests run side by side, each with hosts of its own. */
+export function testLab(env: CommandOptions["env"] = {}): Lab {
+  const worker = process.env.VITEST_POOL_ID ?? "1";
+  return new Lab(worker === "1" ? "test" : `test-${worker}`, env);
 }

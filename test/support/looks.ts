@@ -1,22 +1,29 @@
-import { type Expectation, judge } from "../../components/judge";
-import type { Look } from "../../components/look";
-import { FIRST } from "../../components/rotation";
-import type { StepName } from "../../components/step";
+import { FIRST_CA } from "../../components/config/types";
+import type { HostState, InspectedHost } from "../../components/hosts/host-state";
+import { type Desired, makePlan } from "../../components/plan/plan";
+import type { StepName } from "../../components/scripts/steps";
 import { node } from "./fixtures";
 
 /** When these looks were taken. */
 export const NOW = new Date("2026-11-22T10:20:30.456Z");
 /** The same, as revisions have it. */
 export const STAMP = "2026-11-22T10:20:30Z";
-const LASTING: readonly StepName[] = ["host", "binaries", "files", "member"];
+const LASTING = ["host", "binaries", "files", "member"] as const;
+/** What the receipts of a host in order say. */
+export const BEFORE = {
+  host: "create 2026-11-01T10:00:00Z",
+  binaries: "create 2026-11-01T10:00:00Z",
+  files: "repair 2026-11-02T10:00:00Z # /etc/x removed",
+  member: "bootstrap 2026-11-01T10:00:00Z",
+};
 
-export type Seen = Extract<Look, { seen: true }>;
+export type Seen = InspectedHost;
 export type Certificates = Seen["certificates"];
 
 /** A host that nothing was ever done to. */
 export const bare = (change: Partial<Seen> = {}): Seen => ({
-  seen: true,
-  formed: false,
+  inspected: true,
+  bootstrapped: false,
   findings: [],
   receipts: new Map(),
   unit: ["etcd.service is inactive", "etcd.service is not-found"],
@@ -24,7 +31,7 @@ export const bare = (change: Partial<Seen> = {}): Seen => ({
   empty: true,
   members: [],
   nodes: [],
-  known: [],
+  peerUrlsSeen: [],
   certificates: [],
   ...change,
 });
@@ -34,39 +41,40 @@ export const settled = (
   drift: Partial<Record<StepName, readonly string[]>> = {},
   change: Partial<Seen> = {},
 ): Seen => ({
-  seen: true,
-  formed: true,
+  inspected: true,
+  bootstrapped: true,
   findings: [],
   receipts: new Map(
-    LASTING.map((step) => [step, { revision: `${step} before`, drift: drift[step] ?? [] }]),
+    LASTING.map((step) => [step, { revision: BEFORE[step], drift: drift[step] ?? [] }]),
   ),
   unit: [],
   leader: false,
   empty: false,
   members: [],
   nodes: [],
-  known: [],
+  peerUrlsSeen: [],
   certificates: [],
   ...change,
 });
 
 /** A host that does not answer, or with another key. */
-export const silent = (distrusted = false): Look => ({
-  seen: false,
-  distrusted,
-  reason: "no SSH session as root@192.0.2.1:22: Connection timed out",
+export const silent = (answered = false): HostState => ({
+  inspected: false,
+  answered,
+  reason: "SSH to root@192.0.2.1:22 failed: Connection timed out",
 });
 
-export const EXPECTED: Expectation = {
+export const EXPECTED: Desired = {
   nodes: [node(1), node(2), node(3)],
-  version: "3.6.16",
+  version: "3.6.14",
   wanted: new Map(),
   former: [],
+  retired: [],
   warnHours: 720,
   renewalHours: 48,
-  authority: FIRST,
+  authority: FIRST_CA,
   subject: {},
 };
 
-export const judged = (looks: Record<string, Look>, expected: Partial<Expectation> = {}) =>
-  judge(new Map(Object.entries(looks)), NOW, { ...EXPECTED, ...expected });
+export const judged = (looks: Record<string, HostState>, expected: Partial<Desired> = {}) =>
+  makePlan(new Map(Object.entries(looks)), NOW, { ...EXPECTED, ...expected });

@@ -1,7 +1,20 @@
-import type { ScriptName } from "../../components/shell";
+import { assemble, type ScriptName } from "../../components/scripts/bundle";
 import type { Outcome, PaperHost } from "./paper-host";
 
 export const PKI = "/etc/kubernetes/pki/etcd";
+/** The values that the host step and the look take, on a cluster of one that asks little of its host. */
+export const HOST = {
+  ADDRESS: "127.0.0.1",
+  NODES: "etcd01 127.0.0.1",
+  UPGRADE: "no",
+  MANAGE_HOSTS: "yes",
+  FIREWALL: "yes",
+  CLIENT_NETWORKS: "",
+  MINIMUM_MEMORY: "0",
+  MINIMUM_DISK: "0",
+  ARCHITECTURES: "amd64 arm64",
+  PKI,
+};
 export const STATE = "/var/lib/etcd-on-pulumi";
 
 /** A member as `etcdctl member list` prints it. */
@@ -32,13 +45,14 @@ export const THREE: readonly PaperMember[] = [1, 2, 3].map((number) => ({
   address: `192.168.1.${82 + number}`,
 }));
 
-/** What bash reads before the call: nothing waits, and whoever is not sick accepts connections. */
+/** What bash reads before the call: nothing waits, and whoever is not sick accepts connections; `dials` is the real thing. */
 const PRELUDE = `
 READY_SECONDS=0
 SETTLE_SECONDS=0
 sleep() { :; }
 eval "$(declare -f retry | sed '1s/retry/patiently/')"
 retry() { shift; patiently 0 "$@"; }
+eval "$(declare -f answers | sed '1s/answers/dials/')"
 answers() { ! grep -qxF "$1" /var/paper/sick 2>/dev/null; }
 `;
 
@@ -86,10 +100,39 @@ export class PaperCluster {
     return this.#host.run(script, ["eval", `${PRELUDE}${call}`], { PKI, ...values });
   }
 
-  /** What etcdctl was asked to change so far, in order, without what only looks. */
+  /**
+   * Runs the same line once for each of the situations, in one go, which takes a third of the time.
+   *
+   * @param situations bash that makes each of them.
+   */
+  each(
+    script: ScriptName,
+    call: string,
+    values: Readonly<Record<string, string>>,
+    situations: readonly string[],
+  ): Outcome[] {
+    this.#host.write("/var/paper/step", assemble(script, { NODE: "etcd01", PKI, ...values }));
+    this.#host.write("/var/paper/call", `${PRELUDE}${call}`);
+    const runs = situations.map(
+      (situation) => `( ${situation} )
+status=0; bash -s -- eval "$(cat /var/paper/call)" </var/paper/step >/var/paper/out 2>/var/paper/errors || status=$?
+printf '%s %s %s\\n' "$status" "$(base64 -w0 /var/paper/out)." "$(base64 -w0 /var/paper/errors)."`,
+    );
+    this.#host.write("/var/paper/runs", runs.join("\n"));
+    return this.#host
+      .sh("bash /var/paper/runs")
+      .split("\n")
+      .map((line) => {
+        const [status, stdout = "", stderr = ""] = line.split(" ");
+        const text = (base64: string) => Buffer.from(base64, "base64").toString("latin1");
+        return { status: Number(status), stdout: text(stdout), stderr: text(stderr) };
+      });
+  }
+
+  /** What etcdctl was asked to change so far, in order, without what only looks or leaves nothing. */
   changes(): string[] {
     return this.calls().filter(
-      (call) => !/: (member list|endpoint|alarm list|downgrade validate)/.test(call),
+      (call) => !/: (member list|endpoint|alarm list|downgrade validate|lease|get )/.test(call),
     );
   }
 

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach } from "vitest";
-import { assemble, type ScriptName } from "../../components/shell";
+import { assemble, type ScriptName } from "../../components/scripts/bundle";
 
 /**
  * A host on paper: namespaces of its own in which everything under /etc, /opt, /run, /usr and /var
@@ -19,6 +19,8 @@ export interface PaperHost {
   ): Outcome;
   /** Runs bash on the host and gives its standard output, without the last newline. */
   sh(script: string): string;
+  /** Makes a file, whatever is in it. */
+  write(path: string, content: string): void;
   /** What etcd has in the journal, a line each. */
   journal(lines: readonly string[]): void;
   /** Makes it as new. */
@@ -34,6 +36,9 @@ export interface Outcome {
 
 const STUBS = join(__dirname, "paper");
 const NAMESPACES = ["--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child"];
+
+// As the session of the up's look does.
+const HELD = ["flock", "/run/etcd-on-pulumi.lock"];
 
 // The keeper holds the namespaces and ends with its standard input, so it cannot outlive the tests.
 const KEEPER = "echo ready; read -r _ || true";
@@ -67,6 +72,7 @@ export function hostForEach(): PaperHost {
   return {
     run: (...args) => made().run(...args),
     sh: (script) => made().sh(script),
+    write: (path, content) => made().write(path, content),
     journal: (lines) => made().journal(lines),
     reset: () => made().reset(),
     close: () => made().close(),
@@ -99,15 +105,19 @@ export async function paperHost(): Promise<PaperHost> {
   const reset = () => {
     must("reset", inside(["bash", join(STUBS, "host.sh"), STUBS]));
   };
+  const write = (path: string, content: string) => {
+    must(path, inside(["tee", path], content));
+  };
   reset();
   return {
     run: (script, call, values = {}) =>
-      inside(["bash", "-s", "--", ...call], assemble(script, { NODE: "etcd01", ...values })),
+      inside(
+        [...(call[0] === "apply" ? HELD : []), "bash", "-s", "--", ...call],
+        assemble(script, { NODE: "etcd01", ...values }),
+      ),
     sh: (script) => must(script, inside(["bash", "-c", `set -euo pipefail; ${script}`])),
-    journal: (lines) => {
-      const text = lines.map((line) => `${line}\n`).join("");
-      must("journal", inside(["tee", "/var/paper/journal"], text));
-    },
+    write,
+    journal: (lines) => write("/var/paper/journal", lines.map((line) => `${line}\n`).join("")),
     reset,
     close: () => {
       keeper.stdin?.end();

@@ -6,7 +6,7 @@ const UNIT = "/etc/systemd/system/etcd.service";
 /** The member step's values on a paper host, which is etcd01. */
 export const RUNNING = {
   ADDRESS: "192.168.1.83",
-  VERSION: "3.6.16",
+  VERSION: "3.6.14",
   PREDECESSORS: "3.5.32\n3.6.0\n3.7.0",
   WANTED: "a digest",
   TOKEN: "etcd-cluster-0badcafe",
@@ -19,7 +19,7 @@ export const RUNNING = {
 
 /**
  * A member in order: every file as its process has loaded it, another member leads. Etcd starts
- * unless its unit says «broken», as the release that the link points to.
+ * unless its unit says "broken", as the release that the link points to.
  */
 export function runningMember(
   host: PaperHost,
@@ -35,15 +35,16 @@ if grep -q broken ${UNIT}; then echo failed; else echo active; fi >/var/paper/pr
 readlink /usr/local/bin/etcd | cut -d / -f 4 | tr -d v >/var/paper/field-a1-Version
 END
     mkdir -p /var/lib/etcd/member/wal ${STATE} ${PKI}
-    for version in 3.5.35 3.6.16 3.6.17 3.7.2; do
+    for version in 3.5.35 3.6.14 3.6.17 3.7.2; do
       mkdir -p /opt/etcd-on-pulumi/v$version
       ln -sfn /var/paper/etcdctl-stub /opt/etcd-on-pulumi/v$version/etcdctl
       ln -sfn /bin/true /opt/etcd-on-pulumi/v$version/etcdutl
     done
     printf 'etcd01 192.168.1.83\\netcd02 192.168.1.84\\netcd03 192.168.1.85\\n' >${STATE}/nodes
     touch ${STATE}/formed
-    getent passwd etcd >/dev/null || useradd --system --user-group etcd`);
-  const made = cluster.run("member", "install_files; started", values);
+    getent passwd etcd >/dev/null || useradd --system --user-group etcd
+    chown -R etcd:etcd /var/lib/etcd`);
+  const made = cluster.run("member", "install_files; record_loaded_config", values);
   if (made.status !== 0 || made.stderr !== "") {
     throw new Error(`no running member on paper: ${made.stderr}`);
   }

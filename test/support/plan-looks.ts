@@ -1,7 +1,7 @@
 /** What the look at each host shows in a world of the plan model. */
 import type { NodeConfig } from "../../components/config";
-import type { Finding, Look } from "../../components/look";
-import type { LiveMember } from "../../components/membership";
+import type { LiveMember } from "../../components/etcd/members";
+import type { Finding, HostState } from "../../components/hosts/host-state";
 import { node } from "./fixtures";
 import { bare, settled, silent } from "./looks";
 import { type Plan, quorumOf, type World } from "./plan-model";
@@ -27,7 +27,7 @@ export function looksOf(
   world: World,
   plan: Plan,
   leader: string | undefined,
-): ReadonlyMap<string, Look> {
+): ReadonlyMap<string, HostState> {
   const { voters, learner, conditions } = world;
   const quorum = quorumOf(world);
   const before = learner === undefined ? voters : [...voters, learner];
@@ -47,7 +47,7 @@ export function looksOf(
   const cut = (name: string) => conditions.get(name) === "cut";
   const reaches = (from: string, to: string) =>
     from === to || (conditions.get(to) !== "off" && cut(from) === cut(to));
-  const look = (name: string): Look => {
+  const look = (name: string): HostState => {
     const condition = conditions.get(name);
     if (condition === "off") {
       return silent();
@@ -57,16 +57,22 @@ export function looksOf(
     }
     const there = {
       nodes: before.map(addressOf),
-      known: voters.map(peerUrl),
-      data: { cluster: "cafe", member: name, nobodys: false },
+      peerUrlsSeen: voters.map(peerUrl),
+      data: { cluster: "cafe", member: name, unmanaged: false },
     };
     if (condition === "stopped") {
       return settled({}, { unit: ["etcd.service is inactive"], ...there });
     }
-    const tells = quorum.includes(name) && (edited || name === leader);
+    const tells = quorum.includes(name);
+    const asks = edited || name === leader;
+    const list = members.map((one) => ({ ...one, healthy: asks && one.healthy }));
     return settled(
       {},
-      { version: "3.6.16", ...there, leader: name === leader, members: tells ? members : [] },
+      {
+        ...{ version: "3.6.14", ...there, leader: name === leader },
+        runs: { cluster: "cafe", member: name, ...(tells ? { leader } : {}) },
+        members: tells ? list : [],
+      },
     );
   };
   return new Map(wanted.map((name) => [name, look(name)]));
@@ -74,6 +80,6 @@ export function looksOf(
 
 /** As the preflight of a new host says it. */
 function unreachable(name: string): Finding {
-  const text = `cannot reach ${name} at ${addressOf(name)} port 2380; open it in the firewalls between them`;
+  const text = `cannot reach ${name} at ${addressOf(name)} on port 2379 and 2380; members need 2379 and 2380 of each other`;
   return { text, about: name };
 }

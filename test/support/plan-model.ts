@@ -47,15 +47,21 @@ export function predict(world: World, plan: Plan): Prediction {
   return refusals.length === 0 ? prediction : { refusals, completes: false };
 }
 
-/** New machines must reach each other; what others have is opened to them by the run itself. */
-export function apart({ voters, conditions }: World, plan: Plan): readonly string[] {
+/** New machines must reach each other and the members that serve; those refuse them, which is an answer. */
+export function apart(world: World, plan: Plan): readonly string[] {
+  const { voters, conditions } = world;
   const bare = plan.flatMap(({ name, lost }) => {
     const condition = conditions.get(name);
     const is = !lost && condition !== "off" && (condition === "wiped" || !voters.includes(name));
     return is ? [{ name, cut: condition === "cut" }] : [];
   });
+  const serving = plan.flatMap(({ name, lost }) =>
+    !lost && quorumOf(world).includes(name) ? [{ name, cut: conditions.get(name) === "cut" }] : [],
+  );
   return bare.flatMap((from) =>
-    bare.filter(({ cut }) => cut !== from.cut).map((to) => `${from.name} apart from ${to.name}`),
+    [...bare, ...serving]
+      .filter(({ cut }) => cut !== from.cut)
+      .map((to) => `${from.name} apart from ${to.name}`),
   );
 }
 
@@ -191,38 +197,38 @@ export function reasonOf(finding: string, nameOf: (address: string) => string): 
 type Words = (parts: readonly string[], names: (text?: string) => readonly string[]) => string;
 
 const REASONS: readonly (readonly [RegExp, Words])[] = [
-  [/^the cluster \S+ has lost its quorum for good: /, () => "quorum lost for good"],
+  [/^the cluster \S+ has permanently lost its quorum: /, () => "quorum lost for good"],
   [
-    /^\d+ voters?, \d+ healthy: removing (.*) would leave (\d+) healthy of (\d+), and \d+ are needed; bring /,
+    /^\d+ voters?, \d+ healthy: removing (.*) would leave (\d+) healthy of (\d+) voters?; quorum is \d+: start /,
     ([gone, well, all], names) => `left ${well}/${all} without ${list(names(gone))}`,
   ],
   [
-    /^\d+ voters?, \d+ healthy: (.*) cannot join while (.*) does not answer; bring it back or mark it lost$/,
+    /^\d+ voters?, \d+ healthy: (.*) cannot join while (.*) (?:is|are) unhealthy; start (?:it|them), or set lost: true$/,
     ([who, whom], names) => `join ${list(names(who))} blocked by ${list(names(whom))}`,
   ],
   [
-    /^no quorum of the cluster answers, so nobody can be let in or out: bring its members back before (.*)$/,
+    /^the cluster has no quorum, so members can be neither added nor removed: start its members before (.*)$/,
     ([changes = ""], names) => {
       const those = (word: string) =>
         changes
           .split(", ")
           .filter((change) => change.endsWith(` ${word}`))
           .flatMap((change) => names(change.slice(0, -word.length - 1)));
-      return `no quorum +${list(those("joins"))} -${list(those("leaves"))}`;
+      return `no quorum +${list(those("joins"))} -${list(those("is removed"))}`;
     },
   ],
-  [/^(\S+): cannot join or move while its host cannot be reached: /, ([who]) => `silent ${who}`],
+  [/^(\S+): cannot join or move while its host is unreachable: /, ([who]) => `silent ${who}`],
   [
-    /^(\S+): cannot reach (\S+) at \S+ port 2380; /,
+    /^(\S+): cannot reach (\S+) at \S+ on port /,
     ([from = "", to = ""]) => `${from} apart from ${to}`,
   ],
-  [/^(\S+): no SSH session as /, ([who]) => `unseen ${who}`],
+  [/^(\S+): SSH to /, ([who]) => `unseen ${who}`],
   [
-    /^none of the nodes is a member of the cluster of (.*), so a second one would be formed; /,
+    /^none of the nodes is a member of the existing cluster \((.*)\): this would bootstrap a second cluster; /,
     ([who], names) => `nobody stays of ${list(names(who))}`,
   ],
   [
-    /^nothing is left of the cluster of (.*) on any host, so an empty one would take its place; /,
+    /^all members of the existing cluster \((.*)\) have lost their data: refusing to bootstrap an empty cluster in its place; /,
     ([who], names) => `nothing left of ${list(names(who))}`,
   ],
 ];

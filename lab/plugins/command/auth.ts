@@ -12,6 +12,7 @@ import { goReason } from "./go-text";
 
 /** Checks that the agent listens: a dead socket is an error even if the agent is not needed. */
 function probeAgent(path: string): Promise<void> {
+  if (path === "") return Promise.reject(new Error("dial unix: missing address"));
   return new Promise((resolve, reject) => {
     const socket = connect(path);
     socket.on("connect", () => {
@@ -54,7 +55,7 @@ export async function authMethods(endpoint: Endpoint): Promise<AnyAuthMethod[]> 
         finish(prompts.map(() => password)),
     });
   }
-  if (agentSocketPath !== undefined && agentSocketPath !== "") {
+  if (agentSocketPath !== undefined) {
     await probeAgent(agentSocketPath);
     methods.push({ type: "agent", username, agent: new OpenSSHAgent(agentSocketPath) });
   }

@@ -39,7 +39,7 @@ function endpoint(props: Props): Endpoint {
     password: text(props, "password"),
     privateKey: text(props, "privateKey"),
     privateKeyPassword: text(props, "privateKeyPassword"),
-    agentSocketPath: text(props, "agentSocketPath") ?? process.env.SSH_AUTH_SOCK,
+    agentSocketPath: text(props, "agentSocketPath") ?? (process.env.SSH_AUTH_SOCK || undefined),
     hostKey: text(props, "hostKey"),
     dialErrorLimit: number(props, "dialErrorLimit") ?? 10,
     perDialTimeout: number(props, "perDialTimeout") ?? 15,

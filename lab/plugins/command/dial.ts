@@ -45,8 +45,26 @@ function hostKeyOptions(hostKey: HostKey | undefined) {
   };
 }
 
-/** One SSH handshake and login over an open stream. */
-function handshake(access: Access, stream: Duplex, signal: AbortSignal): Promise<Client> {
+/**
+ * A machine that is silent for so long is taken for gone: Go asks after 15 s without a word, nine times in all 15 s, on every TCP
+ * connection that it makes itself. `LAB_KEEPALIVE` is another number of seconds than 15.
+ */
+const keepalive = {
+  keepaliveInterval: 1000 * Number(process.env.LAB_KEEPALIVE ?? 15),
+  keepaliveCountMax: 9,
+};
+
+/**
+ * One SSH handshake and login over an open stream.
+ *
+ * @param own the stream is a TCP connection of this process, not one of a bastion's.
+ */
+function handshake(
+  access: Access,
+  stream: Duplex,
+  signal: AbortSignal,
+  own: boolean,
+): Promise<Client> {
   const { endpoint, hostKey } = access;
   const login = new Login(endpoint.user, access.methods);
   const client = new Client();
@@ -72,6 +90,7 @@ function handshake(access: Access, stream: Duplex, signal: AbortSignal): Promise
     });
     client.connect({
       ...hostKeyOptions(hostKey),
+      ...(own ? keepalive : {}),
       sock: stream,
       username: endpoint.user,
       readyTimeout: 0,
@@ -89,7 +108,7 @@ function handshake(access: Access, stream: Duplex, signal: AbortSignal): Promise
 
 async function direct(access: Access, signal: AbortSignal): Promise<Client> {
   const { host, port, perDialTimeout } = access.endpoint;
-  return handshake(access, await tcp(host, port, perDialTimeout, signal), signal);
+  return handshake(access, await tcp(host, port, perDialTimeout, signal), signal, true);
 }
 
 /** A stream to the endpoint through the bastion. */
@@ -126,7 +145,7 @@ async function dialThrough(access: Access, proxy: Endpoint, context: Context): P
     const client = await retry("Dial", limit, context, async () => {
       const open = stream ?? (await dialFrom());
       stream = undefined;
-      return handshake(access, open, context.signal);
+      return handshake(access, open, context.signal, false);
     });
     return {
       client,

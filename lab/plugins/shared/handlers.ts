@@ -47,9 +47,16 @@ function diffResponse(answer: DiffAnswer): rpc.DiffResponse {
   return response;
 }
 
+interface Handlers {
+  readonly implementation: UntypedServiceImplementation;
+  /** Whether a resource is being made, changed or deleted. */
+  readonly atWork: () => boolean;
+}
+
 /** The plugin's answers to the engine's calls. */
-export function handlers(plugin: Plugin, engine: EngineLog): UntypedServiceImplementation {
+export function handlers(plugin: Plugin, engine: EngineLog): Handlers {
   const cancelled = new AbortController();
+  let running = 0;
 
   function resource(urn: string): Resource {
     const found = plugin.resources[typeOf(urn)];
@@ -67,15 +74,17 @@ export function handlers(plugin: Plugin, engine: EngineLog): UntypedServiceImple
       log: (severity, message, status = false) =>
         engine.log(call.getUrn(), severity, message, status),
     };
+    running += 1;
     try {
       return await work(context);
     } finally {
+      running -= 1;
       clearTimeout(timer);
       await engine.flushed();
     }
   }
 
-  return {
+  const implementation: UntypedServiceImplementation = {
     handshake: unary((call: rpc.ProviderHandshakeRequest) => {
       engine.attach(call.getEngineAddress());
       return new rpc.ProviderHandshakeResponse()
@@ -188,4 +197,5 @@ export function handlers(plugin: Plugin, engine: EngineLog): UntypedServiceImple
       return new Empty();
     }),
   };
+  return { implementation, atWork: () => running > 0 };
 }

@@ -44,7 +44,8 @@ function readRequest(bytes: Buffer): Subject {
   return { name: copyName(name.content), publicKeyInfo: info.raw, names };
 }
 
-function readAuthority(bytes: Buffer) {
+/** The CA of a PEM block's bytes, as a signer of others. */
+export function readAuthority(bytes: Buffer) {
   const certificate = new X509Certificate(bytes);
   const [content] = children(bytes);
   const fields = content ? read(content.content) : [];

@@ -1,6 +1,4 @@
-/** Kinds of drift: what happens to hosts, what the preview says and what an up does about it. */
-
-import type { StepName } from "../../../components/step";
+import type { StepName } from "../../../components/scripts/steps";
 import { credentials, PKI } from "./etcdctl";
 
 export interface DriftCase {
@@ -22,9 +20,10 @@ export interface DriftCase {
 }
 
 const UNIT = "/etc/systemd/system/etcd.service";
-const RELEASE = "/opt/etcd-on-pulumi/v3.6.16";
+const RELEASE = "/opt/etcd-on-pulumi/v3.6.14";
 const FIREWALL_UNIT = "/etc/systemd/system/etcd-firewall.service";
 const ADDRESSES = `${UNIT}.d/addresses.conf`;
+const KEEPER = "/etc/systemd/system/nftables.service.d/etcd-on-pulumi.conf";
 const RULES = "/etc/etcd-firewall.nft";
 const NODES = "/var/lib/etcd-on-pulumi/nodes";
 
@@ -191,6 +190,13 @@ export const DRIFT_CASES: readonly DriftCase[] = [
     words: "/usr/local/bin/etcdutl is a file now, was a link",
     step: "member",
     look: "readlink /usr/local/bin/etcdutl",
+  },
+  {
+    what: "The drop-in removed that loads the firewall's table again after Debian's own unit",
+    change: `rm ${KEEPER}`,
+    words: `${KEEPER} removed`,
+    step: "host",
+    look: content(KEEPER),
   },
   {
     what: "The firewall's table deleted",
@@ -369,7 +375,7 @@ export const DRIFT_CASES: readonly DriftCase[] = [
   {
     what: "The alarm NOSPACE raised",
     change: `curl -sf ${credentials()} https://127.0.0.1:2379/v3/maintenance/alarm -d '{"action": "ACTIVATE", "alarm": "NOSPACE"}'`,
-    words: "the cluster reports [",
+    words: "the cluster reports NOSPACE",
     step: "member",
     look: `etcdctl ${credentials()} alarm list`,
     sick: true,

@@ -13,8 +13,9 @@ const ACCOUNT_COPIES = /^\/etc\/((passwd|shadow|group|gshadow|subuid|subgid)-|\.
 
 const LIST = `find / -xdev \\( ${RESTLESS.map((path) => `-path ${path}`).join(" -o ")} \\) -prune \\
   -o ! -type d -printf '%p %M %u:%g %s %l TIME\\n' -o -printf '%p %M %u:%g\\n'
-find /etc -xdev -type f -exec sha256sum {} + | awk '{ print $2, $1 }'
-systemctl list-unit-files --no-legend --no-pager | awk '{ print "unit", $1, $2 }'
+find /etc -xdev -type f ! -name group ! -name gshadow -exec sha256sum {} + | awk '{ print $2, $1 }'
+for file in /etc/group /etc/gshadow; do sed "s|^|$file |" $file; done
+systemctl list-unit-files --no-legend --no-pager | awk '$2 != "transient" { print "unit", $1, $2 }'
 nft list ruleset | sed 's/^/nft /'
 ps -eo comm= | grep -c '^etcd' | sed 's/^/etcd processes /'
 ss -Hltn | awk '{ print "listens", $4 }'`;

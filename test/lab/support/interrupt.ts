@@ -4,39 +4,59 @@ import type { Result } from "../../support/lab";
 import { hosts, printed, type Stack, succeed } from "./stack";
 
 /**
- * Runs the command that follows until it has printed a line with one of the words so many times, and some seconds on. This shell is the
- * first process of a process namespace: with it engine, program, plugins and ssh end at once, as at a power cut.
+ * Runs the command that follows until it has printed a line with one of the words so many times, and some seconds on; then kills it.
+ * Exit code 99 when it came to that.
  */
 const UNTIL = `through=" ($1) [(]" events=$2 delay=$3; shift 3
-if [ "$events" -gt 0 ]; then
-  exec 3< <("$@")
-  while read -r line <&3; do
-    if [[ $line =~ $through ]]; then events=$((events - 1)); fi
-    if [ "$events" -eq 0 ]; then break; fi
-  done
-else
-  "$@" >/dev/null &
-fi
+lines=$(mktemp -u); mkfifo "$lines"
+"$@" >"$lines" & cli=$!
+exec 3<"$lines"; rm "$lines"
+while [ "$events" -gt 0 ] && read -r line <&3; do
+  if [[ $line =~ $through ]]; then events=$((events - 1)); fi
+done
+if [ "$events" -gt 0 ]; then exit 0; fi
+cat <&3 >/dev/null &
 sleep "$delay"
-if [ "$events" -eq 0 ]; then exit 99; fi`;
+kill -KILL "$cli"
+exit 99`;
+
+/** A process namespace with that shell as its first process: with it program, plugins and ssh end at once too, as at a power cut. */
+const ALL = ["unshare", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc"];
 
 export interface Moment {
   /** What the engine says of a resource that is through. */
-  readonly word: "created" | "updated" | "created|updated|replaced" | "created|updated|deleted";
+  readonly word:
+    | "created"
+    | "updated"
+    | "created|updated|replaced"
+    | "created|updated|deleted"
+    | "deleted original";
   /** Resources that are through before. */
   readonly events: number;
   /** Seconds that it goes on then. */
   readonly delay: number;
+  /**
+   * Only the CLI is killed, as by a shortage of memory: its plugins finish what they are at. Else everything ends, as at a power
+   * cut of the operator's machine. @default false
+   */
+  readonly cliAlone?: boolean;
 }
 
-/** An `up` that is killed; then the stack's lock is freed, as docs/troubleshooting.md says. */
-export async function killedUp(stack: Stack, { word, events, delay }: Moment): Promise<void> {
-  const namespace = ["unshare", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc"];
+/**
+ * An `up` that is killed; then the stack's lock is freed, as docs/troubleshooting.md says.
+ *
+ * @param args further ones of the CLI.
+ */
+export async function killedUp(
+  stack: Stack,
+  { word, events, delay, cliAlone = false }: Moment,
+  args: readonly string[] = [],
+): Promise<void> {
   const until = ["bash", "-c", UNTIL, "bash", word, String(events), delay.toFixed(2)];
   const up = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--color", "never"];
   const killed: Result = await stack.run([
-    ...[...namespace, ...until, ...up, "--stack", stack.name],
-    ...["--config-file", stack.configFile],
+    ...[...(cliAlone ? [] : ALL), ...until, ...up, "--stack", stack.name],
+    ...["--config-file", stack.configFile, ...args],
   ]);
   expect(killed.code, printed(killed)).toBe(99);
   await succeed(stack.cancel());

@@ -3,9 +3,10 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
 import { z } from "zod";
+import { DEFAULT_VERSION } from "../../../components/etcd/versions";
 import { hostAddress, type Lab, type Result } from "../../support/lab";
 
-/** Configuration without its namespace: `{ version: "3.6.16" }` is `etcd:version`. */
+/** Configuration without its namespace: `{ version: "3.6.14" }` is `etcd:version`. */
 export type Values = Readonly<Record<string, unknown>>;
 
 export interface RunOptions {
@@ -37,13 +38,13 @@ const salted = z.object({ encryptionsalt: z.string() });
 
 export const hosts: readonly string[] = ["etcd01", "etcd02", "etcd03"];
 
-/** The article's. A CA keeps its subject for life. */
+/** The lab's. A CA keeps its subject for life. */
 export const subject = {
-  country: "ES",
-  locality: "Madrid",
-  organization: "PornoHardware S.L.U.",
-  organizationalUnit: "Tech department",
-  province: "Spain",
+  country: "US",
+  locality: "Springfield",
+  organization: "Example Corp",
+  organizationalUnit: "Infrastructure",
+  province: "Illinois",
 };
 
 export class Stack {
@@ -77,12 +78,18 @@ export class Stack {
   /** Replaces the configuration: what reaches the lab's hosts, and `values` on top. */
   configure(values: Values): void {
     const config = Object.fromEntries(
-      Object.entries({ ...reachable(this.lab), ...values }).map(([key, value]) => [
+      Object.entries({ ...reachable(this.lab, values), ...values }).map(([key, value]) => [
         `etcd:${key}`,
         value,
       ]),
     );
     writeFileSync(this.configFile, stringify({ config, encryptionsalt: this.#salt }));
+  }
+
+  /** Adds a secret to the configuration, until that is replaced. */
+  async secret(path: string, word: string): Promise<void> {
+    const set = ["config", "set", "--secret", "--path", `etcd:${path}`, word];
+    await succeed(this.pulumi(set, { args: ["--config-file", this.configFile] }));
   }
 
   /** Any command of the CLI on this stack. */
@@ -153,8 +160,8 @@ export function endpoint(host: string): string {
   return `https://${hostAddress(host)}:2379`;
 }
 
-/** What every test's configuration has: the article's nodes and subject, the lab's key and mirror. */
-function reachable(lab: Lab): Values {
+/** What every test's configuration has: the article's nodes and subject, the lab's key, its mirror and its build's digest. */
+function reachable(lab: Lab, { version = DEFAULT_VERSION }: Values): Values {
   return {
     nodes: hosts.map((name) => ({ name, address: hostAddress(name) })),
     ssh: {
@@ -163,6 +170,7 @@ function reachable(lab: Lab): Values {
     },
     pki: { subject },
     downloadUrl: "http://192.168.1.1:8080",
+    sha256: lab.digests(String(version)),
   };
 }
 

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createServer } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import * as rpc from "@pulumi/pulumi/proto/provider_pb";
 import { afterAll, afterEach, beforeAll, beforeEach } from "vitest";
 import { toStruct } from "../../../lab/plugins/shared/struct";
@@ -35,6 +35,7 @@ export async function freePort(): Promise<number> {
 class CommandFixture {
   private started: PluginProcess | undefined;
   private readonly hosts: SshServer[] = [];
+  private readonly wires: (() => void)[] = [];
 
   get plugin(): PluginProcess {
     if (!this.started) throw new Error("the plugin runs only during a test");
@@ -42,11 +43,13 @@ class CommandFixture {
   }
 
   async start(directory: string): Promise<void> {
-    this.started = await PluginProcess.start(directory, "command");
+    // Seconds between two questions to a silent host, of which there are nine.
+    this.started = await PluginProcess.start(directory, "command", { LAB_KEEPALIVE: "0.5" });
   }
 
   async stop(): Promise<void> {
     await this.plugin.stop();
+    for (const end of this.wires.splice(0)) end();
     await Promise.all(this.hosts.splice(0).map((server) => server.stop()));
   }
 
@@ -54,6 +57,36 @@ class CommandFixture {
     const server = await SshServer.start(options);
     this.hosts.push(server);
     return server;
+  }
+
+  /** A port that leads to a host until `cut` is called: then nothing passes, and nobody is told. */
+  async wire(server: SshServer): Promise<{ port: number; cut(): void }> {
+    const sockets: Socket[] = [];
+    let whole = true;
+    const proxy = createServer((near) => {
+      const far = connect(server.port, "127.0.0.1");
+      for (const [from, to] of [
+        [near, far],
+        [far, near],
+      ] as const) {
+        sockets.push(from);
+        from.on("error", () => undefined);
+        from.on("data", (chunk) => whole && to.write(chunk));
+      }
+    }).listen(0, "127.0.0.1");
+    await once(proxy, "listening");
+    this.wires.push(() => {
+      proxy.close();
+      for (const socket of sockets) socket.destroy();
+    });
+    const address = proxy.address();
+    if (typeof address !== "object" || address === null) throw new Error("no port");
+    return {
+      port: address.port,
+      cut: () => {
+        whole = false;
+      },
+    };
   }
 
   /** Creates a command with a secret connection and answers its state. */

@@ -1,12 +1,17 @@
 #!/usr/bin/env bash
-# etcdctl of a paper cluster. Keeps a list of its calls («ENDPOINTS: WORDS») in /var/paper/etcdctl and answers from files beside it:
-#   members      the list as etcdctl prints it; absent: no quorum answers
+# etcdctl of a paper cluster. Keeps a list of its calls ("ENDPOINTS: WORDS") in /var/paper/etcdctl and answers from files beside it:
+#   members      the list as etcdctl prints it in its simple format; absent: no quorum answers
+#   members-fields   what it prints with --write-out fields, instead
 #   self         ID of the member on this host        leader    ID of the one that leads
 #   sick         client URLs that do not answer       alarms    as etcdctl prints them
 #   field-ID-NAME   a value in member ID's status instead of the usual one
 #   downgradable    the series that the cluster may go down to; see curl.sh for more of these
 #   behind       learners are not in sync yet
-#   refuses      lines «WORDS»: calls that begin so fail
+#   refuses      lines "WORDS": calls that begin so fail
+#   needed       bytes that are left of every database after a compaction and a defragmentation
+#   users        its authentication is on, and knows no user "client"
+#   lost         the answer to the next addition gets lost
+#   hash-ID      what member ID's data hashes to, instead of the usual one
 set -euo pipefail
 cd /var/paper
 
@@ -56,11 +61,28 @@ status() {
   value() { cat "field-$id-$1" 2>/dev/null || printf '%s' "$2"; }
   printf '"ClusterID" : %s\n' "$(value ClusterID 51966)"
   printf '"MemberID" : %d\n' "0x$id"
-  printf '"Version" : "%s"\n' "$(value Version 3.6.16)"
+  printf '"Version" : "%s"\n' "$(value Version 3.6.14)"
   printf '"IsLearner" : %s\n' "$(awk -F ', ' -v id="$id" '$1 == id { print $6 }' members)"
   printf '"Leader" : %s\n' "$(value Leader "$(printf %d "0x$(cat leader)")")"
-  printf '"Revision" : 7\n"Errors" : []\n'
+  printf '"DBSize" : %s\n"DBSizeInUse" : %s\n' "$(value DBSize 1048576)" "$(cat needed 2>/dev/null || echo 20480)"
+  printf '"DBSizeQuota" : %s\n' "$(value DBSizeQuota 2147483648)"
+  printf '"Revision" : %s\n"Errors" : [%s]\n' "$(value Revision 7)" "$(paste -sd ' ' alarms 2>/dev/null)"
+  printf '"DowngradeTargetVersion" : "%s"\n' "$(cat downgrading 2>/dev/null)"
   printf '"RaftIndex" : %s\n"RaftAppliedIndex" : %s\n' "$(value RaftIndex 9)" "$(value RaftAppliedIndex 9)"
+}
+
+# list: the members as etcdctl prints them with --write-out fields.
+list() {
+  local id name peers client learner
+  [ "$format" = fields ] || refuse "unexpected format $format"
+  printf '"ClusterID" : 51966\n"MemberID" : 161\n"RaftTerm" : 2\n'
+  while IFS='|' read -r id name peers client learner; do
+    if [ -z "$id" ]; then continue; fi
+    printf '"ID" : %d\n"Name" : "%s"\n' "0x$id" "$name"
+    while read -r url; do printf '"PeerURL" : "%s"\n' "$url"; done <<<"${peers//,/$'\n'}"
+    if [ -n "$client" ]; then printf '"ClientURL" : "%s"\n' "$client"; fi
+    printf '"IsLearner" : %s\n\n' "$learner"
+  done < <(awk -F ', ' -v OFS='|' '{ print $1, $3, $4, $5, $6 }' members)
 }
 
 quorum() { [ -e members ] || refuse 'context deadline exceeded'; }
@@ -68,7 +90,7 @@ quorum() { [ -e members ] || refuse 'context deadline exceeded'; }
 case $call in
   'member list')
     quorum
-    cat members
+    if [ -e members-fields ]; then cat members-fields; else list; fi
     ;;
   'member remove '*)
     quorum
@@ -76,9 +98,17 @@ case $call in
     sed -i "/^${words[2]}, /d" members
     if [ "$(cat leader)" = "${words[2]}" ]; then head -n 1 members | cut -d , -f 1 >leader; fi
     ;;
+  'get '*)
+    [ ! -e users ] || refuse 'etcdserver: permission denied'
+    ;;
   'member add '*)
     quorum
+    ! grep -qF ", ${words[5]}, " members || refuse 'etcdserver: Peer URLs already exists'
     echo "f00d, unstarted, , ${words[5]}, , true" >>members
+    if [ -e lost ]; then
+      rm lost
+      refuse 'context deadline exceeded'
+    fi
     ;;
   'member update '*)
     quorum
@@ -101,7 +131,10 @@ case $call in
   'endpoint health')
     unhealthy=
     for endpoint in ${endpoints//,/ }; do
-      if answers "$endpoint"; then
+      if answers "$endpoint" && [ -s alarms ]; then
+        echo "$endpoint is unhealthy: failed to commit proposal: Active Alarm(s): $(sed 's/.*alarm://' alarms | paste -sd ' ' -)" >&2
+        unhealthy=yes
+      elif answers "$endpoint"; then
         echo "$endpoint is healthy: successfully committed proposal: took = 1ms"
       else
         echo "$endpoint is unhealthy: failed to commit proposal: context deadline exceeded" >&2
@@ -120,7 +153,15 @@ case $call in
       status "$(member_at "$endpoints")"
     fi
     ;;
-  'alarm list') cat alarms 2>/dev/null || true ;;
+  'endpoint hashkv --rev '*)
+    answers "$endpoints" || refuse 'context deadline exceeded'
+    printf '[{"Endpoint":"x","HashKV":{"header":{},"hash":%s,"compact_revision":%s}}]\n' \
+      "$(cat "hash-$(member_at "$endpoints")" 2>/dev/null || echo 77)" "$(cat "compacted-$(member_at "$endpoints")" 2>/dev/null || echo -1)"
+    ;;
+  'alarm list')
+    quorum
+    cat alarms 2>/dev/null || true
+    ;;
   'alarm disarm') rm -f alarms ;;
   'downgrade validate '*)
     [ ! -e downgrading ] || refuse 'etcdserver: cluster has a downgrade job in progress'
@@ -131,6 +172,15 @@ case $call in
     ;;
   'downgrade cancel') rm -f downgrading ;;
   'snapshot save '*) echo snapshot >"${words[2]}" ;;
-  'compaction '* | defrag) ;;
+  'compaction '*) [ ! -e alarms ] || ! grep -q CORRUPT alarms || refuse 'etcdserver: corrupt cluster' ;;
+  defrag)
+    answers "$endpoints" || refuse 'context deadline exceeded'
+    if [ -e needed ]; then cp needed "field-$(member_at "$endpoints")-DBSize"; fi
+    ;;
+  'lease grant '*)
+    [ ! -s alarms ] || refuse 'failed to grant lease (etcdserver: mvcc: database space exceeded)'
+    echo 'lease 6d70a21bb97e183c granted with TTL(60s)'
+    ;;
+  'lease revoke '*) ;;
   *) refuse "unknown call $call" ;;
 esac

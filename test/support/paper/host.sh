@@ -24,10 +24,11 @@ echo 252 >/var/paper/version
 echo inactive >/var/paper/active
 echo disabled >/var/paper/enabled
 install -m 0755 "$stubs/systemctl.sh" /usr/local/sbin/systemctl
+install -m 0755 "$stubs/systemctl.sh" /var/paper/systemctl-stub
 install -m 0755 "$stubs/etcdctl.sh" /var/paper/etcdctl-stub
 install -m 0755 "$stubs/curl.sh" /var/paper/curl-stub
 echo last words of etcd >/var/paper/journal
-printf '#!/bin/sh\ncat /var/paper/journal\n' >/usr/local/sbin/journalctl
+printf '#!/bin/sh\ncase " $* " in *" --reverse "*) exec tac /var/paper/journal ;; esac\nexec cat /var/paper/journal\n' >/usr/local/sbin/journalctl
 chmod 0755 /usr/local/sbin/journalctl
 rm -f /etc/os-release
 printf 'ID=debian\n' >/etc/os-release

@@ -46,8 +46,12 @@ export class Script {
   }
 
   /** A write whose first attempt had no answer and may have been applied. */
-  retriedPut(key: string, value: string, applied: boolean): Operation {
-    const lost = this.attempt("unknown", 5);
+  retriedPut(
+    key: string,
+    value: string,
+    applied: boolean,
+    lost = this.attempt("unknown", 5),
+  ): Operation {
     if (applied) {
       this.#head(key, value);
     }

@@ -1,0 +1,290 @@
+import { isStepName, type StepName } from "../scripts/steps";
+import { cut, type Rule } from "./answer-grammar";
+import type { InspectedHost, Receipt } from "./host-state";
+import {
+  type Asked,
+  clockFindings,
+  readAlarm,
+  readCertificate,
+  readDatabase,
+  readFinding,
+  readIdentity,
+  readMember,
+  readRuns,
+  readSnapshot,
+  readSnapshotFile,
+} from "./probe-fields";
+
+/** A host's state while its answer is read. */
+export type Draft = { -readonly [Field in keyof InspectedHost]: InspectedHost[Field] } & {
+  receipts: Map<StepName, Receipt>;
+};
+
+interface ProbeWord extends Rule {
+  readonly read: (host: Draft, rest: string, asked: Asked) => void;
+}
+
+const FLAG = { form: "" };
+const PROSE = { form: "TEXT", prose: 400 };
+
+/**
+ * The words of an inspection (scripts/steps/probe.sh). Each is the name of the field of a host's state that it is read into, in the
+ * singular where it may come more than once; `clock` and `drift` alone go into another word's field.
+ */
+const WORDS = {
+  clock: {
+    says: "The host's clock.",
+    ...{ form: "MILLISECONDS", required: true },
+    read: (host, rest, asked) => {
+      host.findings = [...host.findings, ...clockFindings(Number(rest), asked)];
+    },
+  },
+  "locked-by": {
+    says: "Another `pulumi up` has locked the host: whose.",
+    ...PROSE,
+    read: (host, rest) => {
+      host.lockedBy = rest;
+    },
+  },
+  unfinished: {
+    says: "Steps of a run that has ended still run there: whose.",
+    ...PROSE,
+    read: (host, rest) => {
+      host.unfinished = rest;
+    },
+  },
+  finding: {
+    says: "The preflight refuses this. Behind `always` it stops every run, behind `change` those that change the host, behind `note` none; `unreachable NAME:` says which neighbour it is about.",
+    ...{ ...PROSE, most: 20 },
+    read: (host, rest) => {
+      host.findings = [...host.findings, readFinding(rest)];
+    },
+  },
+  warning: {
+    says: "To be shown, and no reason to stop.",
+    ...{ ...PROSE, most: 5 },
+    read: (host, rest) => {
+      host.warnings = [...(host.warnings ?? []), rest];
+    },
+  },
+  foreign: {
+    says: "A member in the live list whose name or URLs the program cannot handle.",
+    ...{ ...PROSE, most: 50 },
+    read: (host, rest) => {
+      host.foreign = [...(host.foreign ?? []), rest];
+    },
+  },
+  bootstrapped: {
+    says: "A member on this host was ready in a cluster once.",
+    ...FLAG,
+    read: (host) => {
+      host.bootstrapped = true;
+    },
+  },
+  empty: {
+    says: "There is no data of etcd.",
+    ...FLAG,
+    read: (host) => {
+      host.empty = true;
+    },
+  },
+  data: {
+    says: "Whose data lies there; `unmanaged` when no start by this program made it.",
+    form: "CLUSTER MEMBER [unmanaged]",
+    read: (host, rest) => {
+      host.data = readIdentity(rest);
+    },
+  },
+  identity: {
+    says: "Whose data it was when the gate saw the member last.",
+    form: "CLUSTER MEMBER",
+    read: (host, rest) => {
+      host.identity = readIdentity(rest);
+    },
+  },
+  "peer-urls-seen": {
+    says: "Peer URLs of a member as the gate saw them last.",
+    ...{ form: "PEER_URLS", most: 50 },
+    read: (host, rest) => {
+      host.peerUrlsSeen = [...host.peerUrlsSeen, rest];
+    },
+  },
+  recovered: {
+    says: "The cluster that was given up for the one of this host's member.",
+    form: "CLUSTER",
+    read: (host, rest) => {
+      host.recovered = rest;
+    },
+  },
+  recovering: {
+    says: "A cluster from whose data here a recovery was begun; the last one counts.",
+    ...{ form: "CLUSTER", most: 20 },
+    read: (host, rest) => {
+      host.recovering = rest;
+    },
+  },
+  "snapshot-file": {
+    says: "When the file that `recover.snapshot` names was taken, and up to which revision it goes.",
+    form: "SECONDS REVISION|-",
+    read: (host, rest) => {
+      host.snapshotFile = readSnapshotFile(rest);
+    },
+  },
+  revision: {
+    says: "How far the member's data goes; at least, when it does not run.",
+    form: "REVISION",
+    read: (host, rest) => {
+      host.revision = Number(rest);
+    },
+  },
+  unit: {
+    says: "What is wrong with the unit or with the running etcd.",
+    ...{ ...PROSE, most: 200 },
+    read: (host, rest) => {
+      host.unit = [...host.unit, rest];
+    },
+  },
+  version: {
+    says: "The release that the member runs.",
+    form: "VERSION",
+    read: (host, rest) => {
+      host.version = rest;
+    },
+  },
+  installed: {
+    says: "The release that a start of etcd would run.",
+    form: "VERSION",
+    read: (host, rest) => {
+      host.installed = rest;
+    },
+  },
+  runs: {
+    says: "What the running etcd says of itself: cluster, member, and who leads (`0` for nobody).",
+    form: "CLUSTER MEMBER LEADER",
+    read: (host, rest) => {
+      host.runs = readRuns(rest);
+    },
+  },
+  leader: {
+    says: "The member leads.",
+    ...FLAG,
+    read: (host) => {
+      host.leader = true;
+    },
+  },
+  member: {
+    says: "A member of the live list: whether it is a learner, and whether it is healthy.",
+    ...{ form: "NAME PEER_URLS true|false yes|no MEMBER", most: 50 },
+    read: (host, rest) => {
+      host.members = [...host.members, readMember(rest)];
+    },
+  },
+  node: {
+    says: "A node of the last run.",
+    ...{ form: "NAME ADDRESS", most: 50 },
+    read: (host, rest) => {
+      host.nodes = [...host.nodes, cut(rest)[1]];
+    },
+  },
+  token: {
+    says: "`initial-cluster-token` of the cluster that the member was made for.",
+    form: "NAME",
+    read: (host, rest) => {
+      host.token = rest;
+    },
+  },
+  "desired-digest": {
+    says: "What the last run of the member's step was to bring about.",
+    form: "DIGEST",
+    read: (host, rest) => {
+      host.desiredDigest = rest;
+    },
+  },
+  alarm: {
+    says: "An alarm of the cluster, and the member that it is about (`0` when nobody can tell).",
+    ...{ form: "KIND MEMBER", most: 50 },
+    read: (host, rest) => {
+      host.alarms = [...(host.alarms ?? []), readAlarm(rest)];
+    },
+  },
+  database: {
+    says: "Size and quota of the member's database.",
+    form: "BYTES QUOTA",
+    read: (host, rest) => {
+      host.database = readDatabase(rest);
+    },
+  },
+  downgrade: {
+    says: "The series that the cluster is on its way down to.",
+    form: "SERIES",
+    read: (host, rest) => {
+      host.downgrade = rest;
+    },
+  },
+  snapshot: {
+    says: "A version change is under way, and this host has a snapshot from before it: from, to, file.",
+    form: "VERSION VERSION PATH",
+    read: (host, rest) => {
+      host.snapshot = readSnapshot(rest);
+    },
+  },
+  certificate: {
+    says: "A certificate on the host; a bundle has several. One that is none is drift, which the receipt shows.",
+    ...{ form: "FILE BASE64", most: 40 },
+    read: (host, rest) => {
+      host.certificates = [...host.certificates, ...readCertificate(rest)];
+    },
+  },
+  operator: {
+    says: "Where the inspection's session comes from, when fewer client networks are to be let in.",
+    form: "IP",
+    read: (host, rest) => {
+      host.operator = rest;
+    },
+  },
+  client: {
+    says: "Who is connected to the client port, when this run may shut somebody out.",
+    ...{ form: "IP", most: 50 },
+    read: (host, rest) => {
+      host.clients = [...(host.clients ?? []), rest];
+    },
+  },
+  trusts: {
+    says: "The CAs that the running member certainly trusts.",
+    form: "CAS",
+    read: (host, rest) => {
+      host.trusts = rest.split(" ").filter((name) => name !== "");
+    },
+  },
+  issuer: {
+    says: "The CA that signed the certificates on the host.",
+    form: "CA",
+    read: (host, rest) => {
+      host.issuer = rest;
+    },
+  },
+  receipt: {
+    says: "The revision in a step's receipt.",
+    // As long as a step's revision may be: one that came back cut would be another one.
+    ...{ form: "STEP [TEXT]", most: 4, prose: 2000 },
+    read: (host, rest) => {
+      const [step, revision] = cut(rest);
+      if (isStepName(step)) {
+        host.receipts.set(step, { revision, drift: [] });
+      }
+    },
+  },
+  drift: {
+    says: "A difference from the step's receipt, which comes before it.",
+    ...{ form: "STEP TEXT", most: 200, prose: 500 },
+    read: (host, rest) => {
+      const [step, words] = cut(rest);
+      const receipt = isStepName(step) ? host.receipts.get(step) : undefined;
+      if (isStepName(step) && receipt !== undefined) {
+        host.receipts.set(step, { ...receipt, drift: [...receipt.drift, words] });
+      }
+    },
+  },
+} as const satisfies Readonly<Record<string, ProbeWord>>;
+
+export const PROBE_WORDS: Readonly<Record<keyof typeof WORDS, ProbeWord>> = WORDS;

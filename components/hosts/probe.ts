@@ -1,0 +1,118 @@
+import type { Connection } from "../config/types";
+import { assemble, packScripts } from "../scripts/bundle";
+import { STEPS } from "../scripts/steps";
+import type { HostState } from "./host-state";
+import { logIn, PATIENCE, type Patience } from "./login";
+import { between, newMark } from "./marks";
+import { readAnswer } from "./probe-output";
+import { tellAll } from "./session";
+import { explain, notAsExpected } from "./ssh-errors";
+import { WATCHED } from "./ssh-options";
+
+/**
+ * Ends the text of a look that stays. In one line with `exit`: after a minute of silence bash would read on in its standard input,
+ * which never ends when the operator's machine is gone, and the lock with it.
+ */
+export const KEEP_LOCK = "keep_lock; exit\n";
+
+export interface ProbeTarget {
+  readonly connection: Connection;
+  /** Values of the probe's script. */
+  readonly values: Readonly<Record<string, string>>;
+}
+
+/** An up locks the hosts that it looks at, until this program ends. */
+export interface Holding {
+  /** Who is at work, for others to read. */
+  readonly words: string;
+  /** Told of a host where steps of a run that has ended are waited for. */
+  readonly onWait: (name: string) => void;
+  /** Told of a host that is lost before this program ends, with the last words of ssh. */
+  readonly onLost: (name: string, words: string) => void;
+}
+
+/** The same with several hosts. */
+export interface NamedPatience {
+  readonly pauses: Patience["pauses"];
+  readonly onWait?: (name: string, words: string) => void;
+}
+
+/**
+ * Looks at all hosts at once, one read-only SSH session each. Never fails: a host that cannot be
+ * looked at is reported as such.
+ *
+ * @param maximumClockSkew seconds.
+ * @param holding for an up.
+ * @param patience with hosts that turn new connections away; told of their names too.
+ */
+export async function probeHosts(
+  targets: ReadonlyMap<string, ProbeTarget>,
+  maximumClockSkew: number,
+  holding?: Holding,
+  { pauses, onWait }: NamedPatience = PATIENCE,
+): Promise<ReadonlyMap<string, HostState>> {
+  const hosts = [...targets].map(
+    async ([name, target]): Promise<[string, HostState]> => [
+      name,
+      await lookAt(
+        name,
+        target,
+        maximumClockSkew,
+        { pauses, onWait: (words) => onWait?.(name, words) },
+        holding,
+      ),
+    ],
+  );
+  // While the hosts answer.
+  setImmediate(packScripts, STEPS);
+  return new Map(await Promise.all(hosts));
+}
+
+/**
+ * The hosts are this stack's and their nodes stay: what a gate's delete released, in a destroy that
+ * was stopped for example, is taken back (scripts/lib/keep.sh). Reaches the hosts that an up has locked.
+ */
+export function keepNodes(): void {
+  tellAll("keep");
+}
+
+async function lookAt(
+  name: string,
+  { connection, values }: ProbeTarget,
+  maximumClockSkew: number,
+  patience: Patience,
+  holding?: Holding,
+): Promise<HostState> {
+  const mark = newMark();
+  const script = { ...values, MARK: mark };
+  const text =
+    holding === undefined
+      ? assemble("probe", script)
+      : `${assemble("probe", { ...script, HOLDER: holding.words })}${KEEP_LOCK}`;
+  const answer = await logIn(
+    connection,
+    { call: "probe", text },
+    { mark, keep: holding !== undefined, onWait: () => holding?.onWait(name) },
+    holding === undefined ? [] : WATCHED,
+    patience,
+  );
+  const nonsense = (why: string): HostState => ({
+    inspected: false,
+    answered: true,
+    reason: notAsExpected(connection, why, answer),
+  });
+  if (answer.flooded) {
+    return nonsense("it printed more than 1 MiB");
+  }
+  if (answer.code !== 0) {
+    return { inspected: false, ...explain(connection, answer) };
+  }
+  const lines = between(answer.stdout, mark);
+  if (lines === undefined) {
+    return nonsense("its output is missing");
+  }
+  void answer.lost?.then((words) => holding?.onLost(name, words));
+  const { started, begun: ended } = answer;
+  const host = readAnswer(lines, { started, ended, maximumClockSkew });
+  return typeof host === "string" ? nonsense(`it printed ${host}`) : host;
+}

@@ -1,0 +1,174 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { ClusterPlan } from "./cluster";
+import type { ClusterConfig } from "./config";
+import { FIRST_CA } from "./config/types";
+import { OperatorError } from "./errors";
+import { clusterExists, type HostState } from "./hosts/host-state";
+import { PATIENCE } from "./hosts/login";
+import { type Holding, type ProbeTarget, probeHosts } from "./hosts/probe";
+import { beginHolding, refuseBeside } from "./lock";
+import { withoutRotation } from "./plan/ca-rotation";
+import { authorityKeys } from "./plan/ca-subject";
+import { liveCluster } from "./plan/live-cluster";
+import { uninspectedPlans } from "./plan/node-plan";
+import { makePlan } from "./plan/plan";
+import { readRecorded } from "./recorded";
+import { memberDigest, probeValues } from "./scripts/values";
+
+/** What the look at the hosts gives the resources. */
+export interface Inspection extends ClusterPlan {
+  /** By node name, the token of the cluster that its member was made for. */
+  readonly tokens: ReadonlyMap<string, string>;
+  /** By node name, the key of the configured CA as its host has it; PEM. */
+  readonly authorityKeys: ReadonlyMap<string, string>;
+}
+
+/**
+ * Looks at the hosts before any step on them is registered and says what was found: warnings as log
+ * lines, anything that forbids to go on as one error.
+ *
+ * @throws OperatorError with all findings of all hosts; nothing was touched then.
+ */
+export async function inspectHosts(config: ClusterConfig): Promise<Inspection> {
+  for (const warning of config.warnings) {
+    await pulumi.log.warn(warning);
+  }
+  const now = new Date();
+  const names = config.nodes.map(({ name }) => name);
+  const recorded = readRecorded();
+  // A refusal comes first.
+  recorded.catch(() => undefined);
+  const up = !pulumi.runtime.isDryRun();
+  // Who looks at no host locks them all the same: it is how a host knows that its node stays.
+  const hosts =
+    config.drift || up
+      ? await probeUntilConsistent(
+          targetsOf(config),
+          config.host.maximumClockSkew,
+          up ? beginHolding(now) : undefined,
+        )
+      : new Map<string, HostState>();
+  await refuseBeside(hosts, up);
+  if (!config.drift) {
+    return {
+      nodePlans: uninspectedPlans(names, now),
+      rotation: withoutRotation(config.pki.rotate ?? FIRST_CA),
+      leaving: [],
+      tokens: new Map(),
+      retired: (await recorded).retired,
+      gates: (await recorded).gates,
+      authorityKeys: new Map(),
+    };
+  }
+  const { retired, former, formerCluster, gates } = await recorded;
+  refuseForeignMembers(hosts);
+  const plan = makePlan(hosts, now, {
+    former: hosts.size === 0 || clusterExists(hosts) ? [] : former,
+    formerCluster,
+    retired,
+    nodes: config.nodes,
+    version: config.release.version,
+    wanted: new Map(config.nodes.map((node) => [node.name, memberDigest(config, node)])),
+    warnHours: config.pki.warnHours,
+    renewalHours: config.pki.renewalHours,
+    authority: config.pki.rotate ?? FIRST_CA,
+    subject: config.pki.subject,
+    recover: config.recover,
+    clientNetworks: config.host.firewall ? config.host.clientNetworks : undefined,
+  });
+  for (const line of plan.summary) {
+    await pulumi.log.info(line);
+  }
+  for (const warning of plan.warnings) {
+    await pulumi.log.warn(warning);
+  }
+  for (const repair of plan.repairs) {
+    await pulumi.log.info(`${repair}: will be repaired`);
+  }
+  for (const renewal of plan.renewals) {
+    await pulumi.log.info(`${renewal}: will be renewed`);
+  }
+  if (plan.findings.length > 0) {
+    throw new OperatorError(
+      [
+        "preflight checks failed; no host was changed:",
+        ...plan.findings.map((finding) => `  - ${finding}`),
+      ].join("\n"),
+    );
+  }
+  // A lost node is not looked at; its steps are held for good.
+  return {
+    nodePlans: new Map([...uninspectedPlans(names, now), ...plan.nodePlans]),
+    rotation: plan.rotation,
+    leaving: plan.leaving,
+    retired,
+    gates,
+    authorityKeys: authorityKeys(hosts, config.pki.rotate ?? FIRST_CA),
+    tokens: new Map(
+      [...hosts].flatMap(([name, host]): [string, string][] =>
+        host.inspected && host.token !== undefined ? [[name, host.token]] : [],
+      ),
+    ),
+  };
+}
+
+/**
+ * Where the hosts contradict each other they are asked once more: what a run that was killed has begun
+ * may have changed the members between two answers.
+ */
+async function probeUntilConsistent(
+  targets: ReadonlyMap<string, ProbeTarget>,
+  maximumClockSkew: number,
+  holding: Holding | undefined,
+): Promise<ReadonlyMap<string, HostState>> {
+  const patience = { ...PATIENCE, onWait: sayWait };
+  const first = await probeHosts(targets, maximumClockSkew, holding, patience);
+  if (liveCluster(first).contradictions.length === 0) {
+    return first;
+  }
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  const second = await probeHosts(targets, maximumClockSkew, undefined, patience);
+  return new Map(
+    [...second].map(([name, host]): [string, HostState] => {
+      const before = first.get(name);
+      // In an up the first look still has the hosts, which the second one takes for somebody else.
+      const { lockedBy, unfinished } = before?.inspected ? before : {};
+      return [name, host.inspected ? { ...host, lockedBy, unfinished } : host];
+    }),
+  );
+}
+
+function targetsOf(config: ClusterConfig): ReadonlyMap<string, ProbeTarget> {
+  return new Map(
+    config.nodes.flatMap((node): [string, ProbeTarget][] => {
+      const connection = config.connections.get(node.name);
+      return connection === undefined
+        ? []
+        : [[node.name, { connection, values: probeValues(config, node) }]];
+    }),
+  );
+}
+
+/** Half a minute without a word would look like a hang. */
+function sayWait(name: string, words: string): void {
+  void pulumi.log.info(`${name}: ${words}; retrying for 30 s`);
+}
+
+/**
+ * Whatever would be planned with a list that has one of them would be planned without it.
+ *
+ * @throws OperatorError with all of them, each once
+ */
+export function refuseForeignMembers(hosts: ReadonlyMap<string, HostState>): void {
+  const foreign = new Set(
+    [...hosts.values()].flatMap((host) => (host.inspected ? (host.foreign ?? []) : [])),
+  );
+  if (foreign.size > 0) {
+    throw new OperatorError(
+      [
+        "the member list contains a member that this program cannot handle; nothing was changed:",
+        ...[...foreign].map((words) => `  - ${words}`),
+      ].join("\n"),
+    );
+  }
+}

@@ -1,0 +1,143 @@
+import { FIRST_CA } from "../config/types";
+import type { HostState } from "../hosts/host-state";
+
+/**
+ * What the certificates of a run are made with. CAs are named by the `pki.rotate` that made them;
+ * a rotation takes three runs, each of which ends with a cluster that serves.
+ */
+export interface Rotation {
+  /** Name of the CA that signs every certificate. */
+  readonly signer: string;
+  /** CAs that are trusted beside it. */
+  readonly beside: readonly string[];
+}
+
+export interface RotationPlan extends Rotation {
+  /** What this run does and what comes after it; none when no rotation is under way. */
+  readonly plan: readonly string[];
+  /** Reasons to refuse. */
+  readonly findings: readonly string[];
+  /** After this run nobody gets in any more who trusts the CA of before alone. */
+  readonly forgets?: boolean;
+}
+
+/** A host with a member, as far as the rotation goes. */
+interface Member {
+  readonly name: string;
+  /** CAs that the running etcd certainly trusts; undefined when it could not be learnt. */
+  readonly trusts: readonly string[] | undefined;
+  /** CA that signed the certificates on its disk. */
+  readonly issuer: string | undefined;
+}
+
+/**
+ * Decides how far a rotation has come, from what the hosts' steps have left there. The order is
+ * what keeps it safe: nobody shows a certificate of the new CA before all members have loaded it,
+ * and nobody forgets the old CA before all certificates are of the new one.
+ *
+ * A host that was not seen holds the rotation up where it is; that more than half of the others are further
+ * along already proves that it was so far as well. One host's word proves nothing. A host without data has nothing to lose, and takes
+ * what the others have.
+ *
+ * @param target the configured `pki.rotate`, or `FIRST`.
+ */
+export function planRotation(hosts: ReadonlyMap<string, HostState>, target: string): RotationPlan {
+  const members = [...hosts].flatMap(([name, host]) => memberOf(name, host));
+  const known = members.flatMap(({ name, trusts, issuer }) =>
+    trusts === undefined ? [] : [{ name, trusts, issuer }],
+  );
+  const unknown = members.filter(({ trusts }) => trusts === undefined).map(({ name }) => name);
+  const others = new Set(
+    known
+      .flatMap(({ trusts, issuer }) => [...trusts, ...(issuer === undefined ? [] : [issuer])])
+      .filter((name) => name !== target),
+  );
+  const [old, another] = others;
+  const settled = { signer: target, beside: [], plan: [], findings: [] };
+  if (old === undefined) {
+    return settled;
+  }
+  const from = `CA rotation from ${words(old)} to ${words(target)}`;
+  const waits = unknown.length === 0 ? "" : `; waits for ${unknown.join(", ")}`;
+  // Whoever has forgotten the old CA did so when no certificate was left of it, so others say the same of theirs.
+  const forgotten = known.filter(({ trusts }) => trusts.length === 1 && trusts[0] === target);
+  const reissued = known.filter(({ issuer }) => issuer === target);
+  const behind = known.filter((member) => !reissued.includes(member));
+  if (forgotten.length > 0 && reissued.length * 2 <= known.length) {
+    return {
+      ...settled,
+      findings: [
+        `${names(forgotten)}: ${forgotten.length === 1 ? "reports" : "report"} trusting ${words(target)} alone, which happens only after all certificates are signed by it, but ${names(behind)} ${behind.length === 1 ? "reports" : "report"} otherwise; one host alone is not believed: check /var/lib/etcd-on-pulumi/trust and issuer there, and correct what is wrong`,
+      ],
+    };
+  }
+  if (forgotten.length > 0 || (unknown.length === 0 && behind.length === 0)) {
+    return {
+      ...settled,
+      forgets: true,
+      plan: [
+        `${from}, 3 of 3: members stop trusting the old CA (rolling restart)${still(known.filter(({ issuer, trusts }) => issuer !== target || trusts.length !== 1))}; afterwards give clients the new caCertificate, which no longer contains it`,
+      ],
+    };
+  }
+  if (another !== undefined) {
+    return {
+      ...settled,
+      findings: [
+        `etcd:pki.rotate is ${words(target)}, but a CA rotation is in progress between ${[...others].map(words).join(" and ")}; set it to one of these until it is done${known.length < 3 ? "" : [...others].map((name) => alone(name, known)).join("")}`,
+      ],
+    };
+  }
+  if (
+    known.every(({ trusts }) => trusts.includes(target)) &&
+    (unknown.length === 0 || reissued.length * 2 > known.length)
+  ) {
+    return {
+      signer: target,
+      beside: [old],
+      plan: [
+        `${from}, 2 of 3: the new CA signs all certificates (no restarts)${still(behind)}${waits}; before the next up, which removes the old CA, give clients the new client certificate, and restart those that read caCertificate only at startup and have not been restarted since they got the new one`,
+      ],
+      findings: [],
+    };
+  }
+  return {
+    signer: old,
+    beside: [target],
+    plan: [
+      `${from}, 1 of 3: members trust both CAs (rolling restart)${still(known.filter(({ trusts }) => !trusts.includes(target)))}${waits}; before the next up, which signs with the new CA, give clients the new caCertificate, and restart those that read it only at startup (such as kube-apiserver)`,
+    ],
+    findings: [],
+  };
+}
+
+/** Without a look at the hosts there is no rotation; the configuration sees to that. */
+export function withoutRotation(target: string): Rotation {
+  return { signer: target, beside: [] };
+}
+
+function memberOf(name: string, host: HostState): readonly Member[] {
+  if (!host.inspected) {
+    return [{ name, trusts: undefined, issuer: undefined }];
+  }
+  return host.empty ? [] : [{ name, trusts: host.trusts, issuer: host.issuer }];
+}
+
+function words(name: string): string {
+  return name === FIRST_CA ? "the first CA" : `"${name}"`;
+}
+
+/** Where the name of a CA comes from, if from one host alone. */
+function alone(name: string, known: readonly Member[]): string {
+  const by = known.filter(({ trusts, issuer }) => trusts?.includes(name) || issuer === name);
+  return by.length === 1 ? `; only ${names(by)} reports ${words(name)}` : "";
+}
+
+/** Who has it before them, where that are not all. */
+function still(members: readonly Member[]): string {
+  return members.length === 0 ? "" : ` (remaining: ${names(members)})`;
+}
+
+function names(members: readonly Member[]): string {
+  return members.map(({ name }) => name).join(", ");
+}

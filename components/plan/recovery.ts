@@ -1,0 +1,287 @@
+import type { NodeConfig, RecoverConfig } from "../config";
+import { peerUrl, quorum } from "../etcd/members";
+import type { HostState, InspectedHost } from "../hosts/host-state";
+import type { Instruction } from "../scripts/revision";
+import { inQuorumOf, type LiveCluster } from "./live-cluster";
+
+export interface Recovery {
+  /** Reasons to refuse. */
+  readonly findings: readonly string[];
+  /** What the recovery brings, what it may lose. */
+  readonly plan: readonly string[];
+  /**
+   * By node name, what its member's step is told (scripts/lib/recovery.sh): whose host begins the new
+   * cluster, who joins it.
+   */
+  readonly parts: ReadonlyMap<string, Instruction<"member">>;
+  /** The node that goes first. */
+  readonly first?: string;
+}
+
+type Seen = InspectedHost;
+interface Host {
+  readonly name: string;
+  readonly host: Seen;
+}
+
+const NOTHING: Recovery = { findings: [], plan: [], parts: new Map() };
+
+/**
+ * A cluster that has permanently lost its quorum is touched by nothing but the recovery that
+ * `etcd:recover` asks for, and by that once: it names the cluster that is given up, and the new one
+ * has another ID.
+ *
+ * @param heard who the members are, if a quorum answers.
+ * @param stack ID of the stack's cluster, and those that recoveries of it have given up.
+ */
+export function planRecovery(
+  hosts: ReadonlyMap<string, HostState>,
+  nodes: readonly NodeConfig[],
+  heard: LiveCluster,
+  version: string,
+  recover: RecoverConfig | undefined,
+  stack: { readonly cluster?: string; readonly retired: readonly string[] },
+): Recovery {
+  const seen = [...hosts].flatMap(([name, host]) => (host.inspected ? [{ name, host }] : []));
+  const given = new Set(seen.flatMap(({ host }) => host.recovered ?? []));
+  const clusters = new Set(seen.flatMap(({ host }) => (host.data ?? host.identity)?.cluster ?? []));
+  // A recovery that was interrupted, or whose cluster a host comes back with.
+  const rest = stragglers(hosts, given, new Set([...stack.retired, recover?.confirm ?? ""]));
+  if (rest !== undefined && clusters.size > 1) {
+    return heard.live.length > 0 ? rest : lostAgain(seen, nodes, given, rest);
+  }
+  if (heard.live.length > 0) {
+    return recover !== undefined && recover.confirm === heard.cluster
+      ? refuse(
+          `etcd:recover.confirm is ${recover.confirm}, but that cluster has a quorum: there is nothing to recover; remove etcd:recover from the configuration`,
+        )
+      : NOTHING;
+  }
+  if (recover === undefined || given.has(recover.confirm)) {
+    return lostForGood(seen, nodes, clusters);
+  }
+  const known =
+    clusters.size > 0 || stack.cluster === undefined ? clusters : new Set([stack.cluster]);
+  return planned(hosts, seen, nodes, known, version, recover);
+}
+
+/**
+ * Hosts with data of a cluster that another host says was given up for its own. They give it up only
+ * if the operator has confirmed that, now or in the recovery itself, and if nobody of it is in a
+ * quorum; the host itself makes sure of the latter once more (scripts/lib/recovery.sh, join_recovered).
+ *
+ * @returns undefined when there are none.
+ */
+function stragglers(
+  hosts: ReadonlyMap<string, HostState>,
+  given: ReadonlySet<string>,
+  confirmed: ReadonlySet<string>,
+): Recovery | undefined {
+  const seen = [...hosts].flatMap(([name, host]) => (host.inspected ? [{ name, host }] : []));
+  const late = seen.filter(({ host }) => given.has(host.data?.cluster ?? ""));
+  const findings = [...new Set(late.map(({ host }) => host.data?.cluster ?? ""))].flatMap(
+    (cluster) => {
+      const says = seen.filter(({ host }) => host.recovered === cluster).map(({ name }) => name);
+      const has = late.filter(({ host }) => host.data?.cluster === cluster).map(({ name }) => name);
+      const words = `${says.join(", ")}: ${says.length === 1 ? "reports" : "report"} that cluster ${cluster} was discarded by a recovery`;
+      const alive = inQuorumOf(cluster, hosts);
+      if (alive.length > 0) {
+        return [
+          `${words}, but that cluster has a quorum (on ${alive.join(", ")}): nothing was discarded; the reporting host is faulty or compromised: inspect etcd there, and reinstall the host if its state cannot be explained. To really discard cluster ${cluster}, stop etcd on ${alive.join(", ")} first (systemctl stop etcd.service)`,
+        ];
+      }
+      return confirmed.has(cluster)
+        ? []
+        : [
+            `${words}, which the operator has not confirmed, and ${has.join(", ")} still ${has.length === 1 ? "has" : "have"} its data: nothing was discarded; if it is true, set etcd:recover.confirm to ${cluster} and etcd:recover.node to ${says[0]}; if not, that host is faulty or compromised`,
+          ];
+    },
+  );
+  if (findings.length > 0) {
+    return { ...NOTHING, findings };
+  }
+  return late.length === 0
+    ? undefined
+    : {
+        ...NOTHING,
+        plan: late.map(
+          ({ name }) =>
+            `recovery: ${name} still has data of the discarded cluster; it is moved aside, and the host rejoins`,
+        ),
+        parts: new Map(late.map(({ name, host }) => [name, rejoin(host.data?.cluster ?? "")])),
+      };
+}
+
+/**
+ * The cluster of a recovery may lose its quorum before all have joined it. Then nobody can join any more, and the data of the first
+ * cluster would stand in the way of the next recovery.
+ *
+ * @param rest who has that data, and would join.
+ */
+function lostAgain(
+  seen: readonly Host[],
+  nodes: readonly NodeConfig[],
+  given: ReadonlySet<string>,
+  rest: Recovery,
+): Recovery {
+  const isOld = ({ host }: Host) => given.has(host.data?.cluster ?? "");
+  const others = seen.filter((host) => !isOld(host));
+  const clusters = new Set(others.flatMap(({ host }) => host.data?.cluster ?? []));
+  const [finding] = lostForGood(others, nodes, clusters).findings;
+  const old = seen.filter(isOld).map(({ name }) => name);
+  return finding === undefined
+    ? rest
+    : {
+        ...rest,
+        plan: [],
+        findings: [
+          `${finding}. Before that, move the data of the cluster that was discarded first out of the way on ${old.join(", ")} (systemctl stop etcd.service; mv /var/lib/etcd/member /var/lib/etcd/member.old)`,
+        ],
+      };
+}
+
+/** Says that no start of anybody can bring a quorum back, and what can be done. */
+function lostForGood(
+  seen: readonly Host[],
+  nodes: readonly NodeConfig[],
+  clusters: ReadonlySet<string>,
+): Recovery {
+  const urls = new Set(seen.flatMap(({ host }) => host.peerUrlsSeen));
+  const members = nodes.filter(({ address }) => urls.has(peerUrl(address)));
+  const gone = members.filter(
+    ({ name, lost }) => lost || seen.some((host) => host.name === name && host.host.empty),
+  );
+  const left = seen.filter(({ host }) => host.data !== undefined);
+  // Who is not in the configuration any more may well have its data.
+  if (left.length === 0 || urls.size - gone.length >= quorum(urls.size) || gone.length === 0) {
+    return NOTHING;
+  }
+  const best = newest(left);
+  return refuse(
+    `the cluster ${[...clusters].join(", ")} has permanently lost its quorum: of its ${urls.size} members ${names(gone)} ${gone.length === 1 ? "has lost its" : "have lost their"} data. Survivors: ${left.map(inWords).join(", ")}. To restore from ${left.length === 1 ? "it" : "one of them"}, set etcd:recover.node to ${best?.name ?? left[0]?.name} and etcd:recover.confirm to ${[...clusters].join(" or ")}; to restore from a snapshot, set etcd:recover.snapshot too (docs/recovery.md)`,
+  );
+}
+
+function planned(
+  hosts: ReadonlyMap<string, HostState>,
+  seen: readonly Host[],
+  nodes: readonly NodeConfig[],
+  clusters: ReadonlySet<string>,
+  version: string,
+  { node, snapshot, confirm }: RecoverConfig,
+): Recovery {
+  const findings: string[] = [];
+  const first = seen.find(({ name }) => name === node);
+  const begun = first?.host.recovering === confirm && snapshot === undefined;
+  for (const [name, host] of hosts) {
+    if (!host.inspected) {
+      findings.push(
+        `etcd:recover: ${name} is unreachable (${host.reason}), and a member may still run there in the old cluster; bring it back, or set lost: true`,
+      );
+    }
+  }
+  for (const name of inQuorumOf(confirm, hosts)) {
+    findings.push(
+      `etcd:recover.confirm is ${confirm}, but ${name} reports a quorum of that cluster; check again, and stop etcd there if the cluster is to be discarded`,
+    );
+  }
+  const known = new Set([...clusters].filter((cluster) => cluster !== confirm));
+  if (!begun && clusters.size > 0 && !clusters.has(confirm)) {
+    findings.push(
+      `etcd:recover.confirm is ${confirm}, but the cluster on these hosts is ${[...known].join(", ")}; write its ID to discard it`,
+    );
+  }
+  const left = seen.filter(({ host }) => host.data !== undefined);
+  const best = newest(left);
+  if (first !== undefined && snapshot === undefined && !begun) {
+    if (first.host.data === undefined) {
+      findings.push(
+        `etcd:recover.node is ${node}, which has no data; ${left.length === 0 ? "no host has any: set etcd:recover.snapshot" : `survivors: ${left.map(inWords).join(", ")}`}`,
+      );
+    } else if (best !== undefined && (first.host.revision ?? 0) < (best.host.revision ?? 0)) {
+      findings.push(
+        `etcd:recover.node is ${node}, but other hosts have newer data: ${left.map(inWords).join(", ")}; write ${best.name}; where the revision is unknown, stop etcd (systemctl stop etcd.service) and preview again`,
+      );
+    }
+    if (first.host.installed !== undefined && first.host.installed !== version) {
+      findings.push(
+        `etcd:version is ${version}, but ${node} has the data of etcd ${first.host.installed}; recover with that release, and change the release afterwards`,
+      );
+    }
+  }
+  if (first !== undefined && snapshot !== undefined && first.host.snapshotFile === undefined) {
+    findings.push(
+      `etcd:recover.snapshot: ${node} has no etcd snapshot at ${snapshot}; copy the file there`,
+    );
+  }
+  if (findings.length > 0 || first === undefined) {
+    return { ...NOTHING, findings };
+  }
+  const others = nodes.filter(({ name, lost }) => !lost && name !== node).map(({ name }) => name);
+  const join =
+    others.length === 0
+      ? ""
+      : `; ${others.join(", ")} ${others.length === 1 ? "joins" : "join"} it with empty data`;
+  return {
+    findings: [],
+    plan: [
+      `recovery: ${node} bootstraps a new cluster from ${source(first, snapshot)}${join}; data of the old cluster is kept on each host as /var/lib/etcd.before-recovery-TIME`,
+      `recovery: ${losses(first, best, snapshot, confirm)}; revisions are bumped by 1000000000; watchers must re-list`,
+    ],
+    parts: new Map<string, Instruction<"member">>([
+      [
+        node,
+        {
+          mode: "recover",
+          values: { cluster: confirm, ...(snapshot === undefined ? {} : { snapshot }) },
+        },
+      ],
+      ...others.map((name) => [name, rejoin(confirm)] as const),
+    ]),
+    first: node,
+  };
+}
+
+function rejoin(cluster: string): Instruction<"member"> {
+  return { mode: "join-recovered", values: { cluster } };
+}
+
+function source({ host }: Host, snapshot: string | undefined): string {
+  if (snapshot === undefined) {
+    return "its own data";
+  }
+  const upTo = host.snapshotFile?.revision;
+  return `${snapshot}${upTo === undefined ? "" : ` (revision ${upTo})`}`;
+}
+
+function losses(
+  { host }: Host,
+  best: Host | undefined,
+  snapshot: string | undefined,
+  cluster: string,
+): string {
+  if (snapshot !== undefined) {
+    const taken = host.snapshotFile?.taken.toISOString().slice(0, 16).replace("T", " ");
+    const newer = best === undefined ? "" : `; ${inWords(best)} is discarded`;
+    return `writes to cluster ${cluster} after ${taken} UTC, when the snapshot was taken, are lost${newer}`;
+  }
+  return `writes that cluster ${cluster} acknowledged after ${host.revision === undefined ? "its last revision" : `revision ${host.revision}`} and that only the lost members had are lost`;
+}
+
+function newest(hosts: readonly Host[]): Host | undefined {
+  return [...hosts]
+    .filter(({ host }) => host.revision !== undefined)
+    .sort((a, b) => (b.host.revision ?? 0) - (a.host.revision ?? 0))[0];
+}
+
+function inWords({ name, host }: Host): string {
+  return `${name} (${host.revision === undefined ? "revision unknown" : `revision ${host.revision}`})`;
+}
+
+function refuse(finding: string): Recovery {
+  return { ...NOTHING, findings: [finding] };
+}
+
+function names(nodes: readonly NodeConfig[]): string {
+  return nodes.map(({ name }) => name).join(", ");
+}

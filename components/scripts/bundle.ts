@@ -1,0 +1,149 @@
+import { createHash } from "node:crypto";
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
+import { gzipSync, strToU8 } from "fflate";
+
+const lib = (...names: readonly string[]) => names.map((name) => `lib/${name}`);
+const steps = (...names: readonly string[]) => names.map((name) => `steps/${name}`);
+
+/** Every question to etcd reads its answer by one grammar. */
+const ETCD = lib("member-list", "etcd");
+/** Every step says that its node stays, before it does anything. */
+const STEP = lib("base", "lock", "keep");
+/** What lies on the host, and whose it is. */
+const HOLDINGS = lib("as-etcd", "belongings", "data", "data-identity");
+const ALARMS = lib("hash", "alarms", "causes");
+
+/** The files that make one script, each followed by the ones it calls. */
+const PARTS = {
+  host: [
+    ...[...STEP, ...HOLDINGS, ...lib("needs", "preflight"), ...ETCD],
+    ...lib("membership", "firewall", "snapshot", "leave", "gateway"),
+    ...steps("files", "binaries", "host"),
+  ],
+  binaries: [...STEP, ...lib("release"), ...steps("binaries")],
+  files: [...STEP, ...lib("belongings"), ...ETCD, ...lib("gateway"), ...steps("files")],
+  member: [
+    ...[...STEP, ...HOLDINGS, ...ETCD],
+    ...lib("membership", "snapshot", "version-change", "wait", "restart", "move", "learners"),
+    ...[...lib("recovery"), ...ALARMS, ...lib("rebuild", "leave", "gateway"), ...steps("member")],
+  ],
+  drain: [
+    ...[...lib("base", "lock", "as-etcd"), ...ETCD],
+    ...[...lib("data-identity", "membership", "leave"), ...steps("drain")],
+  ],
+  lost: [...lib("base", "lock"), ...ETCD, ...lib("membership"), ...steps("lost")],
+  health: [
+    ...[...STEP, ...lib("as-etcd"), ...ETCD],
+    ...lib("data-identity", "version-change", "wait", "membership", "firewall"),
+    ...[...ALARMS, ...steps("health")],
+  ],
+  probe: [
+    ...[...STEP, ...HOLDINGS, ...lib("needs", "preflight"), ...ETCD, ...ALARMS],
+    ...[...lib("disk"), ...steps("probe")],
+  ],
+} as const satisfies Readonly<Record<string, readonly string[]>>;
+
+export type ScriptName = keyof typeof PARTS;
+
+/** What is called from outside of a script. */
+const CALLS = ["run_step", "apply", "delete", "drain", "probe", "keep_lock"];
+
+/** A function of a script: one line, or from the line with its name to the one that closes it. */
+const FUNCTION = /^([a-z_]\w*)\(\) (?:\{.*\}|[{(]\n[\s\S]*?\n[})])\n/gm;
+
+/** One word of a POSIX shell command, whatever is in it. */
+export function quote(value: string): string {
+  return /^[A-Za-z0-9_./:@%+=-]+$/.test(value) ? value : `'${value.replaceAll("'", `'\\''`)}'`;
+}
+
+/**
+ * What is sent to `bash -p -s -- FUNCTION ARGUMENT...` on standard input: the values as quoted
+ * assignments, then what the script has need of in its files, packed into one line, then the call.
+ *
+ * @param values shell variables by name, uppercase.
+ */
+export function assemble(script: ScriptName, values: Readonly<Record<string, string>>): string {
+  const assignments = Object.entries(values).map(([name, value]) => `${name}=${quote(value)}\n`);
+  // The call's own standard input is closed: nothing it starts may read on in the script.
+  return `${assignments.join("")}${packed(script)}run_step "$@" </dev/null\n`;
+}
+
+const kept = new Map<ScriptName, string>();
+
+/** So that the steps find them packed: it takes a while. */
+export function packScripts(scripts: readonly ScriptName[]): void {
+  scripts.forEach(packed);
+}
+
+/** The state keeps every step's text twice and is written at every step: a third of it is enough. */
+function packed(script: ScriptName): string {
+  const before = kept.get(script);
+  if (before !== undefined) {
+    return before;
+  }
+  const base64 = gzipped(plain(script));
+  // bash reads a script on its standard input byte by byte, a system call each; so it has head read the line.
+  const line = `eval "$(head -c ${base64.length} | base64 -d | gzip -d)"\n${base64}\n`;
+  kept.set(script, line);
+  return line;
+}
+
+/** Beside the compiled program (tools/start.cjs): to pack the scripts takes as long as to load half of it. */
+const CACHE = join(__dirname, "../../node_modules/.cache/etcd");
+
+/** In base64. What was packed before is taken from the cache, if it is whole. Exported for the tests. */
+export function gzipped(text: string): string {
+  const packer = readFileSync(createRequire(__filename).resolve("fflate/package.json"));
+  const digest = createHash("sha256").update(packer).update(text).digest("hex");
+  const file = join(CACHE, `${digest}.gz.base64`);
+  try {
+    const before = readFileSync(file, "utf8");
+    if (gunzipSync(Buffer.from(before, "base64")).toString() === text) {
+      return before;
+    }
+  } catch {
+    // It was not packed before, or not written to its end.
+  }
+  // Not Node's own: what zlib makes differs between its builds, and would run every step again on another machine.
+  const bytes = gzipSync(strToU8(text), { level: 9, mtime: 0 });
+  const base64 = Buffer.from(bytes).toString("base64");
+  try {
+    mkdirSync(CACHE, { recursive: true });
+    // By rename, because several runs may start at once.
+    writeFileSync(`${file}.${process.pid}`, base64);
+    renameSync(`${file}.${process.pid}`, file);
+  } catch {
+    // Where nothing can be written, nothing is kept.
+  }
+  return base64;
+}
+
+/** The script's files, without whole-line comments and without functions that it never calls. Exported for the tests. */
+export function plain(script: ScriptName): string {
+  const text = PARTS[script]
+    .map((part) => readFileSync(join(__dirname, `${part}.sh`), "utf8").replace(/^\s*#.*\n/gm, ""))
+    .join("\n");
+  const functions = new Map<string, string>();
+  const beside = text.replace(FUNCTION, (whole: string, name: string) => {
+    // Of several with one name bash takes the last.
+    functions.set(name, whole);
+    return "";
+  });
+  const called = new Set<string>();
+  const follow = (words: string): void => {
+    for (const [name] of words.matchAll(/\w+/g)) {
+      const body = functions.get(name);
+      if (body !== undefined && !called.has(name)) {
+        called.add(name);
+        follow(body);
+      }
+    }
+  };
+  follow([beside, ...CALLS].join(" "));
+  return text.replace(FUNCTION, (whole: string, name: string) =>
+    called.has(name) && functions.get(name) === whole ? whole : "",
+  );
+}

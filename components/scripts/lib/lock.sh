@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# One up at a time. The program's look at a host stays open for the whole up, and with it the lock: whatever ends the program, or the
+# way to it, gives the host free. The file is the kernel's memory of it, not the disk's: it says who has the lock, if somebody has.
+
+LOCK=/run/etcd-on-pulumi.lock
+# Silence of the program after which its machine is taken for gone.
+SILENCE_SECONDS=60
+# A step goes on when its run was killed or was cut off from this host. So each has a lock of its own, which it shares with those of
+# its kind, for as long as it runs, and no other run begins beside it.
+APPLYING=/run/etcd-on-pulumi.applying
+REMOVING=/run/etcd-on-pulumi.removing
+# For so long the steps of a run that is over are waited for, by an up and by a removal.
+UP_WAITS=120
+REMOVAL_WAITS=30
+
+# run_step CALL...: what every script is called with. A step whose run has lost this host does not begin: nobody else would be kept from it.
+run_step() {
+  case $1 in
+    apply)
+      if ! lock_is_held; then
+        fail "not started, because no run holds the lock on this host any more: the run that started this step was killed, or its SSH session to this host ended. Nothing was changed; run pulumi up again"
+      fi
+      hold "$APPLYING"
+      ;;
+    delete | drain) hold "$REMOVING" ;;
+  esac
+  "$@"
+}
+
+# hold FILE: until this step and all that it has started have ended.
+hold() {
+  doing "locking $1"
+  if [ ! -e "$1" ]; then (umask 077 && : >>"$1"); fi
+  exec {working}<"$1"
+  flock -s "$working"
+}
+
+# steps_of_others SECONDS: whose steps are still at work on this host after so many; fails when there are none.
+steps_of_others() {
+  if is_locked "$1" "$APPLYING"; then
+    echo "an earlier run by $(cat "$LOCK" 2>/dev/null || echo somebody)"
+  elif is_locked "$1" "$REMOVING"; then
+    echo "a removal"
+  else
+    return 1
+  fi
+}
+
+is_locked() { [ -e "$2" ] && ! flock -w "$1" 3 3<"$2"; }
+
+# take_lock: for an up, whose words are in HOLDER; a preview only looks. Leaves for tell_lock what the program is to be told: "locked-by
+# WORDS" when somebody else has it, "unfinished WORDS" when steps of a run that is over are still at work.
+take_lock() {
+  local words
+  lock_words=
+  if [ -z "${HOLDER:-}" ]; then
+    if lock_is_held; then
+      lock_words="locked-by $(<"$LOCK")"
+    elif words=$(steps_of_others 0); then
+      lock_words="unfinished $words"
+    fi
+    return
+  fi
+  words=$(umask 077 && { : >>"$LOCK"; } 2>&1) || fail "cannot write $LOCK, the lock file of pulumi up: ${words##*: }; make it writable"
+  exec {lock}<>"$LOCK"
+  # A preview has it for a moment when it looks, and so has a run that was just killed, until its session has ended here.
+  if ! flock -w 3 "$lock"; then
+    lock_words="locked-by $(<"$LOCK")"
+  elif steps_of_others 0 >/dev/null && announce_wait && words=$(steps_of_others "$UP_WAITS"); then
+    lock_words="unfinished $words"
+  else
+    printf '%s\n' "$HOLDER" >"$LOCK"
+    return
+  fi
+  exec {lock}>&-
+}
+
+tell_lock() { if [ -n "$lock_words" ]; then printf '%s\n' "$lock_words"; fi; }
+
+lock_is_held() { [ -e "$LOCK" ] && ! flock -n -s 3 3<"$LOCK"; }
+
+# keep_lock: the look is over. Standard input is the program's, which says "keep" when the hosts are its stack's, and else that it is
+# still there.
+keep_lock() {
+  local word
+  while read -r -t "$SILENCE_SECONDS" word; do
+    if [ "$word" = keep ]; then take_back; fi
+  done
+}
+
+# refuse_if_held: before anything is removed from this host. Nobody's up has the host of a node that is not in its configuration, and a destroy
+# has none.
+refuse_if_held() {
+  local words
+  if lock_is_held; then fail "not touched: this host is locked by $(<"$LOCK"); wait until that run is done"; fi
+  if ! is_locked "$REMOVAL_WAITS" "$APPLYING"; then return; fi
+  words=$(steps_of_others 0) || return 0
+  fail "not touched: steps of $words are still in progress on this host; wait until they are done"
+}

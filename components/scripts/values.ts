@@ -1,0 +1,58 @@
+/** From the configuration to the variables of the scripts. */
+import { createHash } from "node:crypto";
+import type { ClusterConfig, NodeConfig } from "../config";
+import { predecessors } from "../etcd/upgrade-paths";
+import { ARCHITECTURES, parseVersion } from "../etcd/versions";
+import { metricsPorts, renderEnvironment, renderUnit } from "./unit";
+
+/** What the look at a host needs to know: the host step's values, whose preflight it repeats. */
+export function probeValues(config: ClusterConfig, node: NodeConfig): Record<string, string> {
+  return {
+    ...hostValues(config, node),
+    VERSION: config.release.version,
+    RECOVER_SNAPSHOT: config.recover?.node === node.name ? (config.recover.snapshot ?? "") : "",
+  };
+}
+
+/**
+ * Of what the configuration says about a member: the host keeps it, so that a change which a killed
+ * run brought about there, and which was then taken back, is seen.
+ */
+export function memberDigest(config: ClusterConfig, node: NodeConfig): string {
+  return sha256([renderUnit(config), renderEnvironment(node), config.release.version].join("\n"));
+}
+
+export function hostValues(config: ClusterConfig, node: NodeConfig) {
+  return {
+    NODE: node.name,
+    ADDRESS: node.address,
+    NODES: config.nodes
+      .filter(({ lost }) => !lost)
+      .map(({ name, address }) => `${name} ${address}`)
+      .join("\n"),
+    UPGRADE: yesNo(config.host.upgrade),
+    MANAGE_HOSTS: yesNo(config.host.manageHosts),
+    FIREWALL: yesNo(config.host.firewall),
+    CLIENT_NETWORKS: config.host.clientNetworks.join("\n"),
+    METRICS_PORTS: metricsPorts(config.settings).join(" "),
+    MINIMUM_MEMORY: String(config.host.minimumMemory),
+    MINIMUM_DISK: String(config.host.minimumDisk),
+    PKI: config.pki.directory,
+    ARCHITECTURES: ARCHITECTURES.filter(
+      (name) => config.release.listedSums || config.release.sha256[name] !== undefined,
+    ).join(" "),
+  };
+}
+
+export function predecessorsOf(release: string): string {
+  const version = parseVersion(release);
+  return version === undefined ? "" : predecessors(version).join("\n");
+}
+
+export function yesNo(value: boolean): string {
+  return value ? "yes" : "no";
+}
+
+export function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}

@@ -1,0 +1,269 @@
+import { describe, expect, test } from "vitest";
+import type { ClusterConfig } from "../../../components/config/index";
+import { STEPS } from "../../../components/scripts/steps";
+import { asMap, graphOf, settled, text, theGraph } from "../../support/cluster-graph";
+import { CANARY, cluster, connection, node } from "../../support/fixtures";
+import { COMMAND, type Graph, isSecret, reveal, visible } from "../../support/graph";
+
+/** Names of the commands that have what they must not have: a failure shows all of them. */
+function offenders(graph: Graph, wrong: (inputs: Record<string, unknown>) => boolean): string[] {
+  return graph
+    .ofType(COMMAND)
+    .filter(({ inputs }) => wrong({ ...inputs }))
+    .map(({ name }) => name);
+}
+
+describe("every command", () => {
+  const commands = theGraph;
+
+  test("is one of five on each node", async () => {
+    const names = (await commands()).ofType(COMMAND).map(({ name }) => name);
+    const nodes = ["etcd01", "etcd02", "etcd03"];
+    expect(names.sort()).toEqual(
+      nodes.flatMap((name) => STEPS.map((step) => `${name}-${step}`)).sort(),
+    );
+  });
+
+  test("has no triggers, which would replace it, and no environment, which sshd refuses", async () => {
+    const bare = (inputs: Record<string, unknown>) =>
+      inputs.triggers !== undefined || inputs.environment !== undefined;
+    expect(offenders(await commands(), bare)).toEqual([]);
+  });
+
+  test("passes no earlier output on in the environment", async () => {
+    expect(
+      offenders(await commands(), (inputs) => inputs.addPreviousOutputInEnv !== false),
+    ).toEqual([]);
+  });
+
+  test("does not show its standard output", async () => {
+    expect(offenders(await commands(), (inputs) => inputs.logging !== "stderr")).toEqual([]);
+  });
+
+  test("runs create again on a change and can be taken back", async () => {
+    const wrong = (inputs: Record<string, unknown>) =>
+      inputs.update !== undefined || text(inputs.delete) !== "bash -p -s -- delete";
+    expect(offenders(await commands(), wrong)).toEqual([]);
+  });
+
+  test("is given up after some minutes, also when it takes the work back", async () => {
+    const graph = await commands();
+    for (const { name, timeouts } of graph.ofType(COMMAND)) {
+      const { create, update, delete: remove } = timeouts;
+      expect([name, create]).toEqual([name, expect.stringMatching(/^[1-9]\d?m$/)]);
+      expect([update, remove]).toEqual([create, create]);
+    }
+  });
+
+  test("carries its revision as one quoted word", async () => {
+    const graph = await commands();
+    expect(graph.get("etcd02-files").inputs.create).toBe("bash -p -s -- apply 'files of etcd02'");
+    expect(graph.get("etcd02-health").inputs.create).toBe("bash -p -s -- apply gate");
+  });
+
+  test("says which machines the release has a digest for, and whether a list of sums is believed", async () => {
+    const values = async (change: Partial<ClusterConfig["release"]>) => {
+      const config = cluster([node(1)]);
+      const graph = await graphOf({ ...config, release: { ...config.release, ...change } });
+      const lines = ["host", "binaries"].flatMap((step) =>
+        text(graph.get(`etcd01-${step}`).inputs.stdin).split("\n"),
+      );
+      return lines.filter((line) => /^(ARCHITECTURES|SHA256_\w+|LISTED_SUMS)=/.test(line));
+    };
+    const digest = "ab".repeat(32);
+    expect(await values({ sha256: { arm64: digest } })).toEqual([
+      "ARCHITECTURES=arm64",
+      "SHA256_AMD64=''",
+      `SHA256_ARM64=${digest}`,
+      "LISTED_SUMS=no",
+    ]);
+    expect(await values({ sha256: {}, listedSums: true })).toEqual([
+      "ARCHITECTURES='amd64 arm64'",
+      "SHA256_AMD64=''",
+      "SHA256_ARM64=''",
+      "LISTED_SUMS=yes",
+    ]);
+  });
+
+  test("goes through sudo where the connection says so", async () => {
+    const config = cluster([node(1)], {
+      connections: new Map([["etcd01", connection("192.168.1.83", { user: "admin", sudo: true })]]),
+    });
+    const { inputs } = (await graphOf(config)).get("etcd01-host");
+    expect(inputs.create).toBe("sudo -n bash -p -s -- apply 'host of etcd01'");
+    expect(inputs.delete).toBe("sudo -n bash -p -s -- delete");
+  });
+
+  test("has the secrets of its login in its connection and its input alone, and those are secret", async () => {
+    const login = { password: "canary1", privateKeyPassphrase: "canary2", sudoPassword: "canary3" };
+    const admin = { ...login, user: "admin", sudo: true };
+    const config = cluster([node(1)], {
+      connections: new Map([["etcd01", connection("192.168.1.83", admin)]]),
+    });
+    const graph = await graphOf(config);
+    for (const { name, inputs } of graph.ofType(COMMAND)) {
+      expect([name, asMap(reveal(inputs.connection))]).toEqual([
+        name,
+        expect.objectContaining({ password: "canary1", privateKeyPassword: "canary2" }),
+      ]);
+      expect([name, text(inputs.stdin).split("\n")[0]]).toEqual([name, "canary3"]);
+      expect([name, JSON.stringify(visible(inputs))]).toEqual([
+        name,
+        expect.not.stringMatching("canary"),
+      ]);
+    }
+  });
+
+  test("has words that every login shell takes as they are", async () => {
+    const config = cluster([node(1)]);
+    const verdicts = new Map(
+      [...settled(config)].map(([name, verdict]) => [
+        name,
+        { ...verdict, revisions: { ...verdict.revisions, host: "repair T # a\\b! c's\nd" } },
+      ]),
+    );
+    expect((await graphOf(config, verdicts)).get("etcd01-host").inputs.create).toBe(
+      "bash -p -s -- apply 'repair T # a?b? c'\\''s?d'",
+    );
+  });
+
+  test("checks the host key of its own node", async () => {
+    const config = cluster();
+    const graph = await theGraph();
+    for (const { name, inputs } of graph.ofType(COMMAND)) {
+      const wanted = config.connections.get(name.split("-")[0] ?? "");
+      const seen = asMap(reveal(inputs.connection));
+      expect([name, seen.host, seen.hostKey]).toEqual([name, wanted?.host, wanted?.hostKey]);
+      expect(seen.hostKey).toMatch(/^ssh-ed25519 /);
+    }
+  });
+
+  test("reaches its node through the bastion, whose key is checked too", async () => {
+    const bastion = connection("bastion.example.org", { port: 2222, user: "jump" });
+    const config = cluster([node(1)], {
+      connections: new Map([["etcd01", connection("192.168.1.83", { bastion })]]),
+    });
+    const proxy = asMap(
+      asMap(reveal((await graphOf(config)).get("etcd01-member").inputs.connection)).proxy,
+    );
+    expect(proxy).toMatchObject({
+      host: "bastion.example.org",
+      port: 2222,
+      user: "jump",
+      hostKey: bastion.hostKey,
+      privateKey: bastion.privateKey,
+    });
+  });
+
+  test("has no field in its connection that the provider does not know", async () => {
+    // An unknown one makes the provider print the connection, key and all.
+    const graph = await commands();
+    for (const { inputs } of graph.ofType(COMMAND)) {
+      expect(Object.keys(asMap(reveal(inputs.connection))).sort()).toEqual(
+        [
+          "dialErrorLimit",
+          "host",
+          "hostKey",
+          "perDialTimeout",
+          "port",
+          "privateKey",
+          "user",
+        ].sort(),
+      );
+    }
+  });
+
+  test("has neither a key nor the agent's socket in its connection where the agent has the key", async () => {
+    const { privateKey: _, privateKeyFile: __, ...rest } = connection("192.168.1.83");
+    const config = cluster([node(1)], {
+      connections: new Map([["etcd01", { ...rest, agentSocket: "/tmp/ssh-XXXX/agent.7" }]]),
+    });
+    const graph = await graphOf(config);
+    for (const { inputs } of graph.ofType(COMMAND)) {
+      const seen = Object.keys(asMap(reveal(inputs.connection)));
+      expect(seen.filter((field) => /key$|agent/i.test(field))).toEqual(["hostKey"]);
+    }
+    expect(JSON.stringify(graph.resources)).not.toContain("agent.7");
+  });
+
+  test("has no input that is a mistake of the program's", async () => {
+    const mistakes = /Calling \[toString\]|\bundefined\b|\[object \w+\]|\bNaN\b/;
+    const graph = await commands();
+    const wrong = graph.resources.filter(({ inputs }) =>
+      mistakes.test(JSON.stringify(reveal(inputs))),
+    );
+    expect(wrong.map(({ name }) => name)).toEqual([]);
+  });
+
+  test("is deleted before a replacement, and ignores nothing when its host was seen", async () => {
+    const graph = await commands();
+    for (const { ignoreChanges, deleteBeforeReplace } of graph.ofType(COMMAND)) {
+      expect({ ignoreChanges, deleteBeforeReplace }).toEqual({
+        ignoreChanges: [],
+        deleteBeforeReplace: true,
+      });
+    }
+  });
+});
+
+describe("secrets", () => {
+  /** Names of the resources with a private key in what everybody may see. */
+  const leaks = (graph: Graph) =>
+    graph.resources
+      .filter(({ inputs }) => /PRIVATE KEY/.test(JSON.stringify(visible(inputs))))
+      .map(({ name }) => name);
+
+  test("the connection with its key and the files are secret", async () => {
+    const graph = await theGraph();
+    for (const { name, inputs } of graph.ofType(COMMAND)) {
+      expect([name, isSecret(inputs.connection)]).toEqual([name, true]);
+    }
+    for (const name of ["etcd01", "etcd02", "etcd03"]) {
+      expect(isSecret(graph.get(`${name}-files`).inputs.stdin)).toBe(true);
+    }
+  });
+
+  test("what is not secret stays readable, so that a preview says what changes", async () => {
+    const graph = await theGraph();
+    for (const step of ["host", "binaries", "member", "health"]) {
+      expect([step, isSecret(graph.get(`etcd01-${step}`).inputs.stdin)]).toEqual([step, false]);
+    }
+  });
+
+  test("no private key is in the clear anywhere", async () => {
+    expect(leaks(await theGraph())).toEqual([]);
+  });
+
+  test("and the search for them works: the files do hold the keys", async () => {
+    const graph = await theGraph();
+    const stdin = text(graph.get("etcd01-files").inputs.stdin);
+    for (const owner of ["client-key", "etcd01-server-key", "etcd01-peer-key"]) {
+      expect(stdin).toContain(`${CANARY} of ${owner}`);
+    }
+    expect(stdin).not.toContain(`${CANARY} of ca-key`);
+    expect(stdin).not.toContain("of etcd02-");
+    // The same graph with the secrets laid open is what a leak would look like.
+    const open = graph.resources.map((resource) => ({
+      ...resource,
+      inputs: asMap(reveal(resource.inputs)),
+    }));
+    expect(leaks({ ...graph, resources: open })).toContain("etcd01-files");
+  });
+
+  test("no key is in a command line, not even in a secret one", async () => {
+    const graph = await theGraph();
+    const lines = graph
+      .ofType(COMMAND)
+      .map(({ inputs }) => `${text(inputs.create)} ${text(inputs.delete)}`);
+    expect(lines.filter((line) => /PRIVATE KEY|canary/.test(line))).toEqual([]);
+  });
+
+  test("only the files step holds a member's key", async () => {
+    const graph = await theGraph();
+    const holders = graph
+      .ofType(COMMAND)
+      .filter(({ inputs }) => text(inputs.stdin).includes(CANARY))
+      .map(({ name }) => name);
+    expect(holders).toEqual(["etcd01-files", "etcd02-files", "etcd03-files"]);
+  });
+});
