@@ -12,6 +12,11 @@ if ! command -v shellcheck >/dev/null; then
   fi
 fi
 
+if [[ ! -x node_modules/.bin/biome ]]; then
+  echo "the npm packages are missing; install them (npm ci)" >&2
+  exit 1
+fi
+
 npx biome check --error-on-warnings .
 npx tsc --project .
 mapfile -t scripts < <(git ls-files --cached --others --exclude-standard '*.sh' .ci/run)

@@ -12,7 +12,8 @@ clean() {
 }
 trap clean EXIT
 
+# It also installs the packages that everything below needs.
+env LAB_NAME="${labs[0]}" bash lab/lab.sh up --nodes 1
 # Who asks for some tests has a reason not to wait.
 if [[ $# -eq 0 ]]; then bash test/lint.sh; fi
-env LAB_NAME="${labs[0]}" bash lab/lab.sh up --nodes 1
 npx vitest run "$@"
