@@ -11,7 +11,7 @@ import { withoutRotation } from "./plan/ca-rotation";
 import { authorityKeys } from "./plan/ca-subject";
 import { liveCluster } from "./plan/live-cluster";
 import { uninspectedPlans } from "./plan/node-plan";
-import { makePlan } from "./plan/plan";
+import { makePlan, type Plan } from "./plan/plan";
 import { readRecorded } from "./recorded";
 import { memberDigest, probeValues } from "./scripts/values";
 
@@ -35,9 +35,9 @@ export async function inspectHosts(config: ClusterConfig): Promise<Inspection> {
   }
   const now = new Date();
   const names = config.nodes.map(({ name }) => name);
-  const recorded = readRecorded();
+  const reading = readRecorded();
   // A refusal comes first.
-  recorded.catch(() => undefined);
+  reading.catch(() => undefined);
   const up = !pulumi.runtime.isDryRun();
   // Who looks at no host locks them all the same: it is how a host knows that its node stays.
   const hosts =
@@ -49,18 +49,18 @@ export async function inspectHosts(config: ClusterConfig): Promise<Inspection> {
         )
       : new Map<string, HostState>();
   await refuseBeside(hosts, up);
+  const { retired, former, formerCluster, gates } = await reading;
   if (!config.drift) {
     return {
       nodePlans: uninspectedPlans(names, now),
       rotation: withoutRotation(config.pki.rotate ?? FIRST_CA),
       leaving: [],
       tokens: new Map(),
-      retired: (await recorded).retired,
-      gates: (await recorded).gates,
+      retired,
+      gates,
       authorityKeys: new Map(),
     };
   }
-  const { retired, former, formerCluster, gates } = await recorded;
   refuseForeignMembers(hosts);
   const plan = makePlan(hosts, now, {
     former: hosts.size === 0 || clusterExists(hosts) ? [] : former,
@@ -76,6 +76,25 @@ export async function inspectHosts(config: ClusterConfig): Promise<Inspection> {
     recover: config.recover,
     clientNetworks: config.host.firewall ? config.host.clientNetworks : undefined,
   });
+  await report(plan);
+  // A lost node is not looked at; its steps are held for good.
+  return {
+    nodePlans: new Map([...uninspectedPlans(names, now), ...plan.nodePlans]),
+    rotation: plan.rotation,
+    leaving: plan.leaving,
+    retired,
+    gates,
+    authorityKeys: authorityKeys(hosts, config.pki.rotate ?? FIRST_CA),
+    tokens: new Map(
+      [...hosts].flatMap(([name, host]): [string, string][] =>
+        host.inspected && host.token !== undefined ? [[name, host.token]] : [],
+      ),
+    ),
+  };
+}
+
+/** @throws OperatorError with all findings, after all else was said. */
+async function report(plan: Plan): Promise<void> {
   for (const line of plan.summary) {
     await pulumi.log.info(line);
   }
@@ -96,20 +115,6 @@ export async function inspectHosts(config: ClusterConfig): Promise<Inspection> {
       ].join("\n"),
     );
   }
-  // A lost node is not looked at; its steps are held for good.
-  return {
-    nodePlans: new Map([...uninspectedPlans(names, now), ...plan.nodePlans]),
-    rotation: plan.rotation,
-    leaving: plan.leaving,
-    retired,
-    gates,
-    authorityKeys: authorityKeys(hosts, config.pki.rotate ?? FIRST_CA),
-    tokens: new Map(
-      [...hosts].flatMap(([name, host]): [string, string][] =>
-        host.inspected && host.token !== undefined ? [[name, host.token]] : [],
-      ),
-    ),
-  };
 }
 
 /**

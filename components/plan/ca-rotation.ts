@@ -30,6 +30,8 @@ interface Member {
   readonly issuer: string | undefined;
 }
 
+type KnownMember = Member & { readonly trusts: readonly string[] };
+
 /**
  * Decides how far a rotation has come, from what the hosts' steps have left there. The order is
  * what keeps it safe: nobody shows a certificate of the new CA before all members have loaded it,
@@ -57,28 +59,16 @@ export function planRotation(hosts: ReadonlyMap<string, HostState>, target: stri
   if (old === undefined) {
     return settled;
   }
-  const from = `CA rotation from ${words(old)} to ${words(target)}`;
-  const waits = unknown.length === 0 ? "" : `; waits for ${unknown.join(", ")}`;
+  const rotation = { old, target, known, unknown };
   // Whoever has forgotten the old CA did so when no certificate was left of it, so others say the same of theirs.
   const forgotten = known.filter(({ trusts }) => trusts.length === 1 && trusts[0] === target);
   const reissued = known.filter(({ issuer }) => issuer === target);
   const behind = known.filter((member) => !reissued.includes(member));
   if (forgotten.length > 0 && reissued.length * 2 <= known.length) {
-    return {
-      ...settled,
-      findings: [
-        `${names(forgotten)}: ${forgotten.length === 1 ? "reports" : "report"} trusting ${words(target)} alone, which happens only after all certificates are signed by it, but ${names(behind)} ${behind.length === 1 ? "reports" : "report"} otherwise; one host alone is not believed: check /var/lib/etcd-on-pulumi/trust and issuer there, and correct what is wrong`,
-      ],
-    };
+    return { ...settled, findings: [onlyOneHost(forgotten, behind, target)] };
   }
   if (forgotten.length > 0 || (unknown.length === 0 && behind.length === 0)) {
-    return {
-      ...settled,
-      forgets: true,
-      plan: [
-        `${from}, 3 of 3: members stop trusting the old CA (rolling restart)${still(known.filter(({ issuer, trusts }) => issuer !== target || trusts.length !== 1))}; afterwards give clients the new caCertificate, which no longer contains it`,
-      ],
-    };
+    return thirdStage(rotation);
   }
   if (another !== undefined) {
     return {
@@ -88,27 +78,72 @@ export function planRotation(hosts: ReadonlyMap<string, HostState>, target: stri
       ],
     };
   }
-  if (
-    known.every(({ trusts }) => trusts.includes(target)) &&
+  return known.every(({ trusts }) => trusts.includes(target)) &&
     (unknown.length === 0 || reissued.length * 2 > known.length)
-  ) {
-    return {
-      signer: target,
-      beside: [old],
-      plan: [
-        `${from}, 2 of 3: the new CA signs all certificates (no restarts)${still(behind)}${waits}; before the next up, which removes the old CA, give clients the new client certificate, and restart those that read caCertificate only at startup and have not been restarted since they got the new one`,
-      ],
-      findings: [],
-    };
-  }
+    ? secondStage(rotation)
+    : firstStage(rotation);
+}
+
+/** A rotation between two CAs, and what the hosts say of it. */
+interface Stage {
+  readonly old: string;
+  readonly target: string;
+  readonly known: readonly KnownMember[];
+  /** Names of members whose trust could not be learnt. */
+  readonly unknown: readonly string[];
+}
+
+function firstStage({ old, target, known, unknown }: Stage): RotationPlan {
+  const behind = known.filter(({ trusts }) => !trusts.includes(target));
   return {
     signer: old,
     beside: [target],
     plan: [
-      `${from}, 1 of 3: members trust both CAs (rolling restart)${still(known.filter(({ trusts }) => !trusts.includes(target)))}${waits}; before the next up, which signs with the new CA, give clients the new caCertificate, and restart those that read it only at startup (such as kube-apiserver)`,
+      `${heading(old, target)}, 1 of 3: members trust both CAs (rolling restart)${still(behind)}${waits(unknown)}; before the next up, which signs with the new CA, give clients the new caCertificate, and restart those that read it only at startup (such as kube-apiserver)`,
     ],
     findings: [],
   };
+}
+
+function secondStage({ old, target, known, unknown }: Stage): RotationPlan {
+  const behind = known.filter(({ issuer }) => issuer !== target);
+  return {
+    signer: target,
+    beside: [old],
+    plan: [
+      `${heading(old, target)}, 2 of 3: the new CA signs all certificates (no restarts)${still(behind)}${waits(unknown)}; before the next up, which removes the old CA, give clients the new client certificate, and restart those that read caCertificate only at startup and have not been restarted since they got the new one`,
+    ],
+    findings: [],
+  };
+}
+
+function thirdStage({ old, target, known }: Stage): RotationPlan {
+  const behind = known.filter(({ issuer, trusts }) => issuer !== target || trusts.length !== 1);
+  return {
+    signer: target,
+    beside: [],
+    forgets: true,
+    plan: [
+      `${heading(old, target)}, 3 of 3: members stop trusting the old CA (rolling restart)${still(behind)}; afterwards give clients the new caCertificate, which no longer contains it`,
+    ],
+    findings: [],
+  };
+}
+
+function heading(old: string, target: string): string {
+  return `CA rotation from ${words(old)} to ${words(target)}`;
+}
+
+function waits(unknown: readonly string[]): string {
+  return unknown.length === 0 ? "" : `; waits for ${unknown.join(", ")}`;
+}
+
+function onlyOneHost(
+  forgotten: readonly KnownMember[],
+  behind: readonly KnownMember[],
+  target: string,
+): string {
+  return `${names(forgotten)}: ${forgotten.length === 1 ? "reports" : "report"} trusting ${words(target)} alone, which happens only after all certificates are signed by it, but ${names(behind)} ${behind.length === 1 ? "reports" : "report"} otherwise; one host alone is not believed: check /var/lib/etcd-on-pulumi/trust and issuer there, and correct what is wrong`;
 }
 
 /** Without a look at the hosts there is no rotation; the configuration sees to that. */
@@ -134,7 +169,7 @@ function alone(name: string, known: readonly Member[]): string {
 }
 
 /** Who has it before them, where that are not all. */
-function still(members: readonly Member[]): string {
+function still(members: readonly KnownMember[]): string {
   return members.length === 0 ? "" : ` (remaining: ${names(members)})`;
 }
 

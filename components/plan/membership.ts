@@ -1,5 +1,6 @@
 import type { NodeConfig } from "../config";
 import { addressOf, bracketed, type LiveMember, peerUrl, quorum } from "../etcd/members";
+import { addressConflicts, DesiredMember, namesOf } from "./desired-members";
 
 /** What the configuration does to the members. */
 export interface Change {
@@ -49,82 +50,165 @@ export interface InspectedHosts {
 export function planMembership(
   listed: readonly LiveMember[],
   nodes: readonly NodeConfig[],
-  { empty, silent, running, givenUp = new Map(), stopped = new Set() }: InspectedHosts,
+  hosts: InspectedHosts,
 ): Change {
-  const first = givenUp.size === 0 ? [] : nodes.filter(({ name }) => stopped.has(name));
-  const live = listed.map((one) =>
-    first.some(({ name }) => name === one.name) ? { ...one, healthy: true } : one,
-  );
-  const wanted = nodes
-    .filter(({ lost }) => !lost)
-    .map((node) => new DesiredMember(node, live, running));
-  const voters = live.filter(({ learner }) => !learner);
-  const well = listed.filter(({ learner, healthy }) => !learner && healthy);
-  const count = `${plural(voters.length, "voter")}, ${well.length} healthy`;
+  const edit = compare(listed, nodes, hosts);
+  const { wanted, joining, rebuilt, leaving, moving } = edit;
   const taken = addressConflicts(wanted);
   if (taken.length > 0) {
     return { ...NO_CHANGE, findings: taken };
   }
-  const joining = wanted.filter(
-    ({ name, member }) => member === undefined || empty.has(name) || givenUp.has(name),
-  );
-  // A member without a name was added by an interrupted run and will be reused as it is.
-  const rebuilt = joining.filter(({ member }) => member !== undefined && member.name !== "");
-  const moving = wanted.filter((node) => node.isElsewhere && !joining.includes(node));
-  // etcd lists members by their IDs, which are in no order that a person knows.
-  const leaving = live
-    .filter((one) => !wanted.some(({ member }) => member === one))
-    .sort((a, b) => Number(a.name === "") - Number(b.name === "") || a.name.localeCompare(b.name));
   if (leaving.length === 0 && joining.length === 0 && moving.length === 0) {
     return NO_CHANGE;
   }
-  const isOf = (some: readonly DesiredMember[]) => (one: LiveMember) =>
-    some.some(({ member }) => member === one);
-  const lost = new Set(nodes.filter((node) => node.lost).map(({ address }) => peerUrl(address)));
-  const findings: string[] = [];
-  // Lost members go before others come, so without them those must do that are to be replaced yet.
+  return {
+    plan: [summary(edit), ...clientsOf(edit.live, wanted)],
+    findings: [
+      ...withoutThoseThatLeave(edit),
+      ...besideUnhealthy(edit),
+      ...restartsBesideUnhealthy(edit),
+      ...onUnreachableHosts(edit, hosts.silent),
+    ],
+    joining: joining.map(({ name }) => name),
+    rebuilt: rebuilt.map(({ name }) => name),
+    leaving: leaving.map(({ name }) => name),
+    moving: new Map(moving.map((node) => [node.name, `${node.before} to ${node.address}`])),
+  };
+}
+
+/** The live members and the configured nodes, side by side. */
+interface Edit {
+  /** A member that is started first counts as healthy. */
+  readonly live: readonly LiveMember[];
+  readonly voters: readonly LiveMember[];
+  /** How many voters there are, in words. */
+  readonly count: string;
+  readonly wanted: readonly DesiredMember[];
+  readonly joining: readonly DesiredMember[];
+  readonly rebuilt: readonly DesiredMember[];
+  readonly moving: readonly DesiredMember[];
+  readonly leaving: readonly LiveMember[];
+  readonly startedFirst: readonly NodeConfig[];
+  /** IDs of members that the configuration gives up, by node name. */
+  readonly givenUp: ReadonlyMap<string, string>;
+  /** Peer URLs of nodes that are lost. */
+  readonly lost: ReadonlySet<string>;
+}
+
+function compare(
+  listed: readonly LiveMember[],
+  nodes: readonly NodeConfig[],
+  { empty, running, givenUp = new Map(), stopped = new Set() }: InspectedHosts,
+): Edit {
+  const startedFirst = givenUp.size === 0 ? [] : nodes.filter(({ name }) => stopped.has(name));
+  const live = listed.map((one) =>
+    startedFirst.some(({ name }) => name === one.name) ? { ...one, healthy: true } : one,
+  );
+  const wanted = nodes
+    .filter(({ lost }) => !lost)
+    .map((node) => new DesiredMember(node, live, running));
+  const joining = wanted.filter(
+    ({ name, member }) => member === undefined || empty.has(name) || givenUp.has(name),
+  );
+  const voters = live.filter(({ learner }) => !learner);
+  const healthy = listed.filter((one) => !one.learner && one.healthy);
+  return {
+    live,
+    voters,
+    count: `${plural(voters.length, "voter")}, ${healthy.length} healthy`,
+    wanted,
+    joining,
+    // A member without a name was added by an interrupted run and will be reused as it is.
+    rebuilt: joining.filter(({ member }) => member !== undefined && member.name !== ""),
+    moving: wanted.filter((node) => node.isElsewhere && !joining.includes(node)),
+    // etcd lists members by their IDs, which are in no order that a person knows.
+    leaving: live
+      .filter((one) => !isOf(wanted, one))
+      .sort(
+        (a, b) => Number(a.name === "") - Number(b.name === "") || a.name.localeCompare(b.name),
+      ),
+    startedFirst,
+    givenUp,
+    lost: new Set(nodes.filter((node) => node.lost).map(({ address }) => peerUrl(address))),
+  };
+}
+
+function isOf(some: readonly DesiredMember[], one: LiveMember): boolean {
+  return some.some(({ member }) => member === one);
+}
+
+/** A quorum has to be left when those that leave are gone, the lost ones among them, which go before others join. */
+function withoutThoseThatLeave(edit: Edit): readonly string[] {
+  const { voters, count, wanted, joining, leaving, givenUp, lost } = edit;
   const gone = leaving.filter(({ peerUrls }) => lost.has(peerUrls));
   const rest = voters.filter((one) => !gone.includes(one));
-  const staying = voters.filter((one) => isOf(wanted)(one) && !isOf(joining)(one));
+  const staying = voters.filter((one) => isOf(wanted, one) && !isOf(joining, one));
   // Of an empty host nothing is left to be given up.
-  const also = voters.filter(isOf(joining.filter(({ name }) => givenUp.has(name))));
+  const discarded = joining.filter(({ name }) => givenUp.has(name));
+  const also = voters.filter((one) => isOf(discarded, one));
   const short = missing(count, gone, rest) ?? missing(count, [...leaving, ...also], staying);
-  if (short !== undefined) {
-    findings.push(short);
-  }
-  const unhealthy = voters.filter(({ healthy, peerUrls }) => !healthy && !lost.has(peerUrls));
-  // etcd adds no member while one of those that stay does not answer (--strict-reconfig-check); a
-  // member that moves has done so by then.
-  const blocking = unhealthy.filter((one) => !isOf(joining)(one) && !isOf(moving)(one));
-  if (joining.length > 0 && blocking.length > 0) {
-    findings.push(
-      `${count}: ${namesOf(joining)} cannot join while ${names(blocking)} ${blocking.length === 1 ? "is" : "are"} unhealthy; start ${blocking.length === 1 ? "it" : "them"}, or set lost: true`,
-    );
-  }
-  const present = voters.filter(({ peerUrls }) => !lost.has(peerUrls));
-  for (const { name, member } of moving) {
-    const down = unhealthy.filter((one) => one !== member);
-    // One that answers nobody where it is costs nothing when it restarts.
-    if (member?.healthy && down.length > 0) {
-      findings.push(
-        `${count}: moving ${name} restarts it, which would leave ${present.length - 1 - down.length} healthy of ${present.length} voters; no member is restarted while another is unhealthy: start ${names(down)}, or set lost: true`,
-      );
-    }
-  }
-  for (const { name } of [...joining, ...moving]) {
+  return short === undefined ? [] : [short];
+}
+
+/**
+ * etcd adds no member while one of those that stay does not answer (--strict-reconfig-check); a
+ * member that moves has done so by then.
+ */
+function besideUnhealthy(edit: Edit): readonly string[] {
+  const { count, joining, moving } = edit;
+  const blocking = unhealthyVoters(edit).filter((one) => !isOf(joining, one) && !isOf(moving, one));
+  return joining.length > 0 && blocking.length > 0
+    ? [
+        `${count}: ${namesOf(joining)} cannot join while ${names(blocking)} ${blocking.length === 1 ? "is" : "are"} unhealthy; start ${blocking.length === 1 ? "it" : "them"}, or set lost: true`,
+      ]
+    : [];
+}
+
+/** One that moves restarts; one that answers nobody where it is costs nothing by that. */
+function restartsBesideUnhealthy(edit: Edit): readonly string[] {
+  const present = presentVoters(edit);
+  return edit.moving.flatMap(({ name, member }) => {
+    const down = unhealthyVoters(edit).filter((one) => one !== member);
+    return member?.healthy && down.length > 0
+      ? [
+          `${edit.count}: moving ${name} restarts it, which would leave ${present.length - 1 - down.length} healthy of ${present.length} voters; no member is restarted while another is unhealthy: start ${names(down)}, or set lost: true`,
+        ]
+      : [];
+  });
+}
+
+function onUnreachableHosts(
+  { joining, moving }: Edit,
+  silent: ReadonlyMap<string, string>,
+): readonly string[] {
+  return [...joining, ...moving].flatMap(({ name }) => {
     const reason = silent.get(name);
-    if (reason !== undefined) {
-      findings.push(`${name}: cannot join or move while its host is unreachable: ${reason}`);
-    }
-  }
+    return reason === undefined
+      ? []
+      : [`${name}: cannot join or move while its host is unreachable: ${reason}`];
+  });
+}
+
+function presentVoters({ voters, lost }: Edit): readonly LiveMember[] {
+  return voters.filter(({ peerUrls }) => !lost.has(peerUrls));
+}
+
+function unhealthyVoters(edit: Edit): readonly LiveMember[] {
+  return presentVoters(edit).filter(({ healthy }) => !healthy);
+}
+
+/** The line of the preview that says what becomes of the members. */
+function summary(edit: Edit): string {
+  const { count, wanted, joining, rebuilt, leaving, moving, startedFirst, givenUp, lost } = edit;
+  const present = presentVoters(edit).length;
   // The rest of them serves on while one restarts; of two or one there is no rest that could.
   const pause =
-    moving.length > 0 && present.length - 1 < quorum(present.length)
-      ? [`the cluster is unavailable while it restarts (quorum is ${quorum(present.length)})`]
+    moving.length > 0 && present - 1 < quorum(present)
+      ? [`the cluster is unavailable while it restarts (quorum is ${quorum(present)})`]
       : [];
   const after = wanted.length;
   const parts = [
-    ...first.map(({ name }) => `${name} is started first`),
+    ...startedFirst.map(({ name }) => `${name} is started first`),
     ...moving.map((node) => `${node.move} and restarts there`),
     ...pause,
     ...joining.map((node) =>
@@ -134,125 +218,7 @@ export function planMembership(
     ),
     ...leaving.map((one) => leave(one, lost.has(one.peerUrls))),
   ];
-  return {
-    plan: [
-      `members: ${count}; ${parts.join("; ")}; afterwards: ${plural(after, "voter")}, quorum ${quorum(after)}, tolerates ${plural(after - quorum(after), "failure")}`,
-      ...clientsOf(live, wanted),
-    ],
-    findings,
-    joining: joining.map(({ name }) => name),
-    rebuilt: rebuilt.map(({ name }) => name),
-    leaving: leaving.map(({ name }) => name),
-    moving: new Map(moving.map((node) => [node.name, `${node.before} to ${node.address}`])),
-  };
-}
-
-/** Members keep their addresses until they have moved: whose node is to have that of another one, and what to do about it. */
-function addressConflicts(wanted: readonly DesiredMember[]): readonly string[] {
-  const cycles = new Map<DesiredMember, string>();
-  for (const node of wanted) {
-    const cycle = ring(node, wanted);
-    if (!cycles.has(node) && cycle.length > 0) {
-      const words = exchange(cycle);
-      cycle.forEach((one, index) => {
-        cycles.set(one, index === 0 ? words : "");
-      });
-    }
-  }
-  return wanted.flatMap((node) => {
-    const words = cycles.get(node);
-    return words === undefined ? node.taken(wanted) : words === "" ? [] : [words];
-  });
-}
-
-/** The node, whose address the next one has, and so on until somebody has its own; none when that does not lead back to it. */
-function ring(node: DesiredMember, wanted: readonly DesiredMember[]): readonly DesiredMember[] {
-  const found = [node];
-  for (;;) {
-    const next = wanted.find(({ name }) => name === found.at(-1)?.occupant);
-    if (next === undefined || next === node || found.includes(next)) {
-      return next === node && found.length > 1 ? found : [];
-    }
-    found.push(next);
-  }
-}
-
-/** No order of moves does it: one of them has to make room first. */
-function exchange(cycle: readonly DesiredMember[]): string {
-  const [first] = cycle;
-  const rest = [...cycle.slice(1)].reverse();
-  const moves = rest.map(({ name, address }) => `${name} to ${address}`).join(", then ");
-  return `${namesOf(cycle)}: cannot swap their addresses in one edit, because no two members can ever have the same one; first give ${first?.name} an unused address, then move ${moves}, and finally ${first?.name} to ${first?.address}, each in an edit of its own; or, if the hosts still have their old addresses, restore those in the configuration`;
-}
-
-/** A node that is to have a member, and the one it has. */
-class DesiredMember {
-  readonly name: string;
-  readonly address: string;
-  readonly member: LiveMember | undefined;
-  /** Its member has another address now. */
-  readonly isElsewhere: boolean;
-  readonly #live: readonly LiveMember[];
-
-  constructor(
-    { name, address }: NodeConfig,
-    live: readonly LiveMember[],
-    running: ReadonlyMap<string, string>,
-  ) {
-    this.name = name;
-    this.address = address;
-    this.#live = live;
-    const url = peerUrl(address);
-    const own = live.find(({ id }) => id !== undefined && id === running.get(name));
-    // A host says of itself which member it runs: that of another name it cannot be.
-    this.member =
-      (own?.name === name ? own : undefined) ??
-      live.find(({ peerUrls }) => peerUrls === url) ??
-      live.find((one) => one.name === name);
-    this.isElsewhere = this.member !== undefined && this.member.peerUrls !== url;
-  }
-
-  /** The address that its member has now. */
-  get before(): string {
-    return addressOf(this.member?.peerUrls ?? "");
-  }
-
-  get move(): string {
-    return `${this.name} moves from ${this.before} to ${this.address}`;
-  }
-
-  /** @param givenUp ID of the member that it has, when the configuration gives it up. */
-  rebuilt(givenUp: string | undefined): string {
-    const joins = "its old member is removed, it rejoins as a learner and is promoted";
-    if (givenUp !== undefined) {
-      return `${this.name} is rebuilt: its member ${givenUp} is removed, its data is moved to /var/lib/etcd.rebuilt-${givenUp}-TIME, it rejoins as a learner and is promoted`;
-    }
-    return this.isElsewhere
-      ? `${this.move}, where the host is empty: ${joins}; what still runs at ${this.before} is not removed`
-      : `${this.name} is rebuilt: ${joins}`;
-  }
-
-  /** Name of the member of another node that has its address now. */
-  get occupant(): string | undefined {
-    const there = this.#live.filter(({ peerUrls }) => peerUrls === peerUrl(this.address));
-    return there.find(({ name }) => name !== "" && name !== this.name)?.name;
-  }
-
-  /** A member keeps its name for life, and two cannot have one address, not even for a moment. */
-  taken(others: readonly DesiredMember[]): readonly string[] {
-    const name = this.occupant;
-    if (name === undefined) {
-      return [];
-    }
-    const elsewhere = others.find((other) => other.name === name);
-    const remedy =
-      elsewhere !== undefined
-        ? `move ${name} to ${elsewhere.address} first`
-        : this.#live.some((one) => one.name === this.name)
-          ? `remove ${name} in an edit of its own first`
-          : `name the node ${name}, or remove ${name} in one edit and add ${this.name} in the next`;
-    return [`${this.name}: ${this.address} is the address of the member ${name}; ${remedy}`];
-  }
+  return `members: ${count}; ${parts.join("; ")}; afterwards: ${plural(after, "voter")}, quorum ${quorum(after)}, tolerates ${plural(after - quorum(after), "failure")}`;
 }
 
 /**
@@ -383,10 +349,6 @@ function names(members: readonly LiveMember[]): string {
 
 function called({ name }: LiveMember): string {
   return name === "" ? "an unstarted member" : name;
-}
-
-function namesOf(nodes: readonly DesiredMember[]): string {
-  return nodes.map(({ name }) => name).join(", ");
 }
 
 function plural(count: number, thing: string): string {

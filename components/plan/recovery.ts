@@ -168,52 +168,17 @@ function planned(
   nodes: readonly NodeConfig[],
   clusters: ReadonlySet<string>,
   version: string,
-  { node, snapshot, confirm }: RecoverConfig,
+  recover: RecoverConfig,
 ): Recovery {
-  const findings: string[] = [];
+  const { node, snapshot, confirm } = recover;
   const first = seen.find(({ name }) => name === node);
   const begun = first?.host.recovering === confirm && snapshot === undefined;
-  for (const [name, host] of hosts) {
-    if (!host.inspected) {
-      findings.push(
-        `etcd:recover: ${name} is unreachable (${host.reason}), and a member may still run there in the old cluster; bring it back, or set lost: true`,
-      );
-    }
-  }
-  for (const name of inQuorumOf(confirm, hosts)) {
-    findings.push(
-      `etcd:recover.confirm is ${confirm}, but ${name} reports a quorum of that cluster; check again, and stop etcd there if the cluster is to be discarded`,
-    );
-  }
-  const known = new Set([...clusters].filter((cluster) => cluster !== confirm));
-  if (!begun && clusters.size > 0 && !clusters.has(confirm)) {
-    findings.push(
-      `etcd:recover.confirm is ${confirm}, but the cluster on these hosts is ${[...known].join(", ")}; write its ID to discard it`,
-    );
-  }
   const left = seen.filter(({ host }) => host.data !== undefined);
-  const best = newest(left);
-  if (first !== undefined && snapshot === undefined && !begun) {
-    if (first.host.data === undefined) {
-      findings.push(
-        `etcd:recover.node is ${node}, which has no data; ${left.length === 0 ? "no host has any: set etcd:recover.snapshot" : `survivors: ${left.map(inWords).join(", ")}`}`,
-      );
-    } else if (best !== undefined && (first.host.revision ?? 0) < (best.host.revision ?? 0)) {
-      findings.push(
-        `etcd:recover.node is ${node}, but other hosts have newer data: ${left.map(inWords).join(", ")}; write ${best.name}; where the revision is unknown, stop etcd (systemctl stop etcd.service) and preview again`,
-      );
-    }
-    if (first.host.installed !== undefined && first.host.installed !== version) {
-      findings.push(
-        `etcd:version is ${version}, but ${node} has the data of etcd ${first.host.installed}; recover with that release, and change the release afterwards`,
-      );
-    }
-  }
-  if (first !== undefined && snapshot !== undefined && first.host.snapshotFile === undefined) {
-    findings.push(
-      `etcd:recover.snapshot: ${node} has no etcd snapshot at ${snapshot}; copy the file there`,
-    );
-  }
+  const findings = [
+    ...stillInUse(hosts, confirm),
+    ...(begun ? [] : notThatCluster(clusters, confirm)),
+    ...(first === undefined || begun ? [] : unfitSource(first, left, version, snapshot)),
+  ];
   if (findings.length > 0 || first === undefined) {
     return { ...NOTHING, findings };
   }
@@ -226,7 +191,7 @@ function planned(
     findings: [],
     plan: [
       `recovery: ${node} bootstraps a new cluster from ${source(first, snapshot)}${join}; data of the old cluster is kept on each host as /var/lib/etcd.before-recovery-TIME`,
-      `recovery: ${losses(first, best, snapshot, confirm)}; revisions are bumped by 1000000000; watchers must re-list`,
+      `recovery: ${losses(first, newest(left), snapshot, confirm)}; revisions are bumped by 1000000000; watchers must re-list`,
     ],
     parts: new Map<string, Instruction<"member">>([
       [
@@ -240,6 +205,61 @@ function planned(
     ]),
     first: node,
   };
+}
+
+/** A cluster is discarded only when none of its members can go on: all hosts are seen, and none reports a quorum. */
+function stillInUse(hosts: ReadonlyMap<string, HostState>, cluster: string): readonly string[] {
+  const unreachable = [...hosts].flatMap(([name, host]) =>
+    host.inspected
+      ? []
+      : [
+          `etcd:recover: ${name} is unreachable (${host.reason}), and a member may still run there in the old cluster; bring it back, or set lost: true`,
+        ],
+  );
+  const alive = inQuorumOf(cluster, hosts).map(
+    (name) =>
+      `etcd:recover.confirm is ${cluster}, but ${name} reports a quorum of that cluster; check again, and stop etcd there if the cluster is to be discarded`,
+  );
+  return [...unreachable, ...alive];
+}
+
+function notThatCluster(clusters: ReadonlySet<string>, confirmed: string): readonly string[] {
+  return clusters.size > 0 && !clusters.has(confirmed)
+    ? [
+        `etcd:recover.confirm is ${confirmed}, but the cluster on these hosts is ${[...clusters].join(", ")}; write its ID to discard it`,
+      ]
+    : [];
+}
+
+/** Why the first member cannot start from its own data, or from the snapshot. */
+function unfitSource(
+  { name, host }: Host,
+  left: readonly Host[],
+  version: string,
+  snapshot: string | undefined,
+): readonly string[] {
+  if (snapshot !== undefined) {
+    return host.snapshotFile === undefined
+      ? [`etcd:recover.snapshot: ${name} has no etcd snapshot at ${snapshot}; copy the file there`]
+      : [];
+  }
+  const findings: string[] = [];
+  const best = newest(left);
+  if (host.data === undefined) {
+    findings.push(
+      `etcd:recover.node is ${name}, which has no data; ${left.length === 0 ? "no host has any: set etcd:recover.snapshot" : `survivors: ${left.map(inWords).join(", ")}`}`,
+    );
+  } else if (best !== undefined && (host.revision ?? 0) < (best.host.revision ?? 0)) {
+    findings.push(
+      `etcd:recover.node is ${name}, but other hosts have newer data: ${left.map(inWords).join(", ")}; write ${best.name}; where the revision is unknown, stop etcd (systemctl stop etcd.service) and preview again`,
+    );
+  }
+  if (host.installed !== undefined && host.installed !== version) {
+    findings.push(
+      `etcd:version is ${version}, but ${name} has the data of etcd ${host.installed}; recover with that release, and change the release afterwards`,
+    );
+  }
+  return findings;
 }
 
 function rejoin(cluster: string): Instruction<"member"> {
