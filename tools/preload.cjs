@@ -79,6 +79,8 @@ function sourceMapsLater(...request) {
 const LATER = [
   // 300 modules and the compiler, for functions that are serialized.
   [/^@npmcli\/arborist$|\/typescript-shim$/, later],
+  // zod's messages in 50 languages; the one that it speaks is loaded by itself.
+  [/^\.\.\/locales\/index\.cjs$/, later],
   [/^\.\/v8Hooks$|\/closure\/v8Hooks$/, debuggerLater],
   [/^source-map-support\/register$/, sourceMapsLater],
 ];

@@ -263,6 +263,19 @@ describe("tools/preload.cjs", () => {
     expect(parent({ ...traced, ...PLAIN })).toBe(traced.TRACEPARENT);
   });
 
+  test("has zod's languages loaded when one is asked for", () => {
+    const script = `
+      const { z } = require("zod");
+      const before = Object.keys(require.cache).filter((file) => file.endsWith("/locales/de.cjs"));
+      z.config(z.locales.de());
+      const [{ message }] = z.string().safeParse(1).error.issues;
+      console.log(before.length, message);`;
+    const [before, message] = node(PRELOAD, script).stdout.split(" ", 2);
+    expect(before).toBe("0");
+    expect(message).toBe(node([], script).stdout.split(" ", 2)[1]);
+    expect(message).not.toBe("Invalid");
+  });
+
   test("is what Pulumi is told to load first", () => {
     const { runtime } = parse(readFileSync("Pulumi.yaml", "utf8"));
     expect(runtime.options.nodeargs).toBe(PRELOAD.join(" "));
