@@ -27,6 +27,41 @@ interface ProbeWord extends Rule {
 const FLAG = { form: "" };
 const PROSE = { form: "TEXT", prose: 400 };
 
+type Reader = ProbeWord["read"];
+/** Fields of a host's state whose values are of one type. */
+type FieldOf<Value> = {
+  [Field in keyof Draft]-?: Value extends Draft[Field] ? Field : never;
+}[keyof Draft];
+
+/** The whole line. */
+function text(field: FieldOf<string>): Reader {
+  return (host, rest) => {
+    host[field] = rest;
+  };
+}
+
+/** One line more of a list. */
+function texts(field: FieldOf<readonly string[]>): Reader {
+  return (host, rest) => {
+    host[field] = [...(host[field] ?? []), rest];
+  };
+}
+
+function flag(field: FieldOf<boolean>): Reader {
+  return (host) => {
+    host[field] = true;
+  };
+}
+
+function value<Field extends keyof Draft>(
+  field: Field,
+  read: (rest: string) => Draft[Field],
+): Reader {
+  return (host, rest) => {
+    host[field] = read(rest);
+  };
+}
+
 /**
  * The words of an inspection (scripts/steps/probe.sh). Each is the name of the field of a host's state that it is read into, in the
  * singular where it may come more than once; `clock` and `drift` alone go into another word's field.
@@ -42,16 +77,12 @@ const WORDS = {
   "locked-by": {
     says: "Another `pulumi up` has locked the host: whose.",
     ...PROSE,
-    read: (host, rest) => {
-      host.lockedBy = rest;
-    },
+    read: text("lockedBy"),
   },
   unfinished: {
     says: "Steps of a run that has ended still run there: whose.",
     ...PROSE,
-    read: (host, rest) => {
-      host.unfinished = rest;
-    },
+    read: text("unfinished"),
   },
   finding: {
     says: "The preflight refuses this. Behind `always` it stops every run, behind `change` those that change the host, behind `note` none; `unreachable NAME:` says which neighbour it is about.",
@@ -63,114 +94,82 @@ const WORDS = {
   warning: {
     says: "To be shown, and no reason to stop.",
     ...{ ...PROSE, most: 5 },
-    read: (host, rest) => {
-      host.warnings = [...(host.warnings ?? []), rest];
-    },
+    read: texts("warnings"),
   },
   foreign: {
     says: "A member in the live list whose name or URLs the program cannot handle.",
     ...{ ...PROSE, most: 50 },
-    read: (host, rest) => {
-      host.foreign = [...(host.foreign ?? []), rest];
-    },
+    read: texts("foreign"),
   },
   bootstrapped: {
     says: "A member on this host was ready in a cluster once.",
     ...FLAG,
-    read: (host) => {
-      host.bootstrapped = true;
-    },
+    read: flag("bootstrapped"),
   },
   empty: {
     says: "There is no data of etcd.",
     ...FLAG,
-    read: (host) => {
-      host.empty = true;
-    },
+    read: flag("empty"),
   },
   data: {
     says: "Whose data lies there; `unmanaged` when no start by this program made it.",
     form: "CLUSTER MEMBER [unmanaged]",
-    read: (host, rest) => {
-      host.data = readIdentity(rest);
-    },
+    read: value("data", readIdentity),
   },
   identity: {
     says: "Whose data it was when the gate saw the member last.",
     form: "CLUSTER MEMBER",
-    read: (host, rest) => {
-      host.identity = readIdentity(rest);
-    },
+    read: value("identity", readIdentity),
   },
   "peer-urls-seen": {
     says: "Peer URLs of a member as the gate saw them last.",
     ...{ form: "PEER_URLS", most: 50 },
-    read: (host, rest) => {
-      host.peerUrlsSeen = [...host.peerUrlsSeen, rest];
-    },
+    read: texts("peerUrlsSeen"),
   },
   recovered: {
     says: "The cluster that was given up for the one of this host's member.",
     form: "CLUSTER",
-    read: (host, rest) => {
-      host.recovered = rest;
-    },
+    read: text("recovered"),
   },
   recovering: {
     says: "A cluster from whose data here a recovery was begun; the last one counts.",
     ...{ form: "CLUSTER", most: 20 },
-    read: (host, rest) => {
-      host.recovering = rest;
-    },
+    read: text("recovering"),
   },
   "snapshot-file": {
     says: "When the file that `recover.snapshot` names was taken, and up to which revision it goes.",
     form: "SECONDS REVISION|-",
-    read: (host, rest) => {
-      host.snapshotFile = readSnapshotFile(rest);
-    },
+    read: value("snapshotFile", readSnapshotFile),
   },
   revision: {
     says: "How far the member's data goes; at least, when it does not run.",
     form: "REVISION",
-    read: (host, rest) => {
-      host.revision = Number(rest);
-    },
+    read: value("revision", Number),
   },
   unit: {
     says: "What is wrong with the unit or with the running etcd.",
     ...{ ...PROSE, most: 200 },
-    read: (host, rest) => {
-      host.unit = [...host.unit, rest];
-    },
+    read: texts("unit"),
   },
   version: {
     says: "The release that the member runs.",
     form: "VERSION",
-    read: (host, rest) => {
-      host.version = rest;
-    },
+    read: text("version"),
   },
   installed: {
     says: "The release that a start of etcd would run.",
     form: "VERSION",
-    read: (host, rest) => {
-      host.installed = rest;
-    },
+    read: text("installed"),
   },
   runs: {
     says: "What the running etcd says of itself: cluster, member, and who leads (`0` for nobody).",
     form: "CLUSTER MEMBER LEADER",
-    read: (host, rest) => {
-      host.runs = readRuns(rest);
-    },
+    read: value("runs", readRuns),
   },
   leader: {
     says: "The member leads.",
     ...FLAG,
-    read: (host) => {
-      host.leader = true;
-    },
+    read: flag("leader"),
   },
   member: {
     says: "A member of the live list: whether it is a learner, and whether it is healthy.",
@@ -189,16 +188,12 @@ const WORDS = {
   token: {
     says: "`initial-cluster-token` of the cluster that the member was made for.",
     form: "NAME",
-    read: (host, rest) => {
-      host.token = rest;
-    },
+    read: text("token"),
   },
   "desired-digest": {
     says: "What the last run of the member's step was to bring about.",
     form: "DIGEST",
-    read: (host, rest) => {
-      host.desiredDigest = rest;
-    },
+    read: text("desiredDigest"),
   },
   alarm: {
     says: "An alarm of the cluster, and the member that it is about (`0` when nobody can tell).",
@@ -210,23 +205,17 @@ const WORDS = {
   database: {
     says: "Size and quota of the member's database.",
     form: "BYTES QUOTA",
-    read: (host, rest) => {
-      host.database = readDatabase(rest);
-    },
+    read: value("database", readDatabase),
   },
   downgrade: {
     says: "The series that the cluster is on its way down to.",
     form: "SERIES",
-    read: (host, rest) => {
-      host.downgrade = rest;
-    },
+    read: text("downgrade"),
   },
   snapshot: {
     says: "A version change is under way, and this host has a snapshot from before it: from, to, file.",
     form: "VERSION VERSION PATH",
-    read: (host, rest) => {
-      host.snapshot = readSnapshot(rest);
-    },
+    read: value("snapshot", readSnapshot),
   },
   certificate: {
     says: "A certificate on the host; a bundle has several. One that is none is drift, which the receipt shows.",
@@ -238,16 +227,12 @@ const WORDS = {
   operator: {
     says: "Where the inspection's session comes from, when fewer client networks are to be let in.",
     form: "IP",
-    read: (host, rest) => {
-      host.operator = rest;
-    },
+    read: text("operator"),
   },
   client: {
     says: "Who is connected to the client port, when this run may shut somebody out.",
     ...{ form: "IP", most: 50 },
-    read: (host, rest) => {
-      host.clients = [...(host.clients ?? []), rest];
-    },
+    read: texts("clients"),
   },
   trusts: {
     says: "The CAs that the running member certainly trusts.",
@@ -259,9 +244,7 @@ const WORDS = {
   issuer: {
     says: "The CA that signed the certificates on the host.",
     form: "CA",
-    read: (host, rest) => {
-      host.issuer = rest;
-    },
+    read: text("issuer"),
   },
   receipt: {
     says: "The revision in a step's receipt.",
