@@ -13,7 +13,7 @@ export function renderDrift(): string {
 
 <!-- Written by "npm run docs" from test/lab/support/drift-cases.ts, which the tests run on real hosts. -->
 
-What somebody changed on a host by hand is named by the next \`pulumi preview\` and taken back by the
+What was changed on a host by hand is named by the next \`pulumi preview\` and taken back by the
 next \`pulumi up\`; the preview after that is empty. etcd is restarted only where it has loaded what was
 changed, or does not run.
 
@@ -50,7 +50,7 @@ only while every other member is healthy, leadership transferred first.
 
 - A host that does not answer is a warning by its name (\`etcd03: unreachable, so it was not checked
   for drift and its steps are left unchanged\`); its steps stay as they are in the state, the other hosts are repaired. A
-  connection is given up after 5 seconds, a look after 20.
+  connection is given up after 5 seconds, an inspection after 20.
 - With \`pulumi config set drift false\` a preview dials no host, and an \`up\` only locks them.
 - A loaded drop-in or CA bundle that was taken away again without a restart leaves no trace when it
   changed neither flags nor \`ETCD_*\` variables.
