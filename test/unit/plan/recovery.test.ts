@@ -66,7 +66,7 @@ describe("a cluster that has permanently lost its quorum", () => {
       [left(1, 7, { peerUrlsSeen: KNOWN.slice(0, 1) }), bare(), bare()],
     ],
   ])("is not seen where %s", (_, looks) => {
-    expect(survey(looks).findings.join()).not.toContain("for good");
+    expect(survey(looks).findings.join()).not.toContain("permanently lost");
   });
 });
 
@@ -246,7 +246,7 @@ describe("etcd:recover", () => {
     expect(members(moved)[0]).toBe(`recover ${STAMP} cluster=beef`);
     // One that is merely down is waited for.
     const down = survey([begun, silent(), late], EDIT);
-    expect(down.findings.join()).not.toContain("for good");
+    expect(down.findings.join()).not.toContain("permanently lost");
   });
 
   test("has nobody join while the cluster that was given up has a quorum, confirmed or not", () => {

@@ -69,7 +69,7 @@ describe("an up that is not to look at the hosts", () => {
   });
 
   test("ends as soon as a host is lost to it, so that it begins no step beside another run", async () => {
-    const { server } = await up("formed");
+    const { server } = await up("bootstrapped");
     expect(exit).not.toHaveBeenCalled();
     server.close();
     await expect.poll(() => exit.mock.calls).toEqual([[32]]);

@@ -242,6 +242,7 @@ describe.skipIf(reason !== undefined)(`a release${reason ? ` (${reason})` : ""}`
          }).listen(8080, "127.0.0.1", () => console.log("ready"));`,
       );
       host.sh(`ip link set lo up
+        rm -f ${directory}/ready
         setsid ${process.execPath} ${directory}/serve.mjs >${directory}/ready 2>&1 </dev/null & echo $! >${directory}/pid
         until grep -q ready ${directory}/ready; do sleep 0.05; done`);
     });

@@ -84,7 +84,7 @@ describe.skipIf(reason !== undefined)(`wait.sh${reason ? ` (${reason})` : ""}`, 
       if [ $((turn % 5)) -eq 3 ]; then printf -v name %016x $turn; : >${SNAP}/0000000000000001-$name.snap; fi
       [ $turn -lt 13 ] || echo active >/var/paper/property-ActiveState`,
     );
-    expect(stderr).not.toContain("begun");
+    expect(stderr).not.toContain("the leader has started");
   });
 
   test("counts what the process reads and writes, and says so", () => {
