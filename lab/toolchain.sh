@@ -25,7 +25,7 @@ ensure_plugins() {
   for plugin in "${PLUGINS[@]}"; do
     directory=resource-${plugin%:*}-v${plugin#*:}
     source=$PLUGIN_SOURCE/$directory
-    [[ -n ${LAB_PLUGINS:-} ]] && source=$LAB_PLUGINS/pulumi-resource-${plugin%:*}
+    [[ -z $LAB_PLUGINS ]] || source=$LAB_PLUGINS/pulumi-resource-${plugin%:*}
     [[ $(cat "$home/$directory.from" 2>/dev/null) == "$source" ]] && continue
     # The engine takes only real directories for plugins: link their contents.
     rm -rf "${home:?}/$directory"
@@ -39,16 +39,32 @@ ensure_plugins() {
   done
 }
 
+# choose_plugins: LAB_PLUGINS, a directory with official plugins; without it the one that the lab has; "none" forgets that one.
+choose_plugins() {
+  local plugin kept=$STATE/plugins
+  if [[ ${LAB_PLUGINS:-} == none ]]; then
+    rm -f "$kept"
+    LAB_PLUGINS=
+    return
+  fi
+  LAB_PLUGINS=${LAB_PLUGINS:-$(cat "$kept" 2>/dev/null || true)}
+  [[ -n $LAB_PLUGINS ]] || return 0
+  [[ -d $LAB_PLUGINS ]] || usage_error "LAB_PLUGINS is \"$LAB_PLUGINS\", which is no directory; LAB_PLUGINS=none forgets it"
+  LAB_PLUGINS=$(cd "$LAB_PLUGINS" && pwd -P)
+  for plugin in "${PLUGINS[@]}"; do
+    [[ -x $LAB_PLUGINS/pulumi-resource-${plugin%:*} ]] ||
+      usage_error "LAB_PLUGINS is \"$LAB_PLUGINS\", which has no executable pulumi-resource-${plugin%:*}; LAB_PLUGINS=none forgets it"
+  done
+  printf '%s' "$LAB_PLUGINS" >"$kept"
+  note "using the provider plugins in $LAB_PLUGINS until LAB_PLUGINS=none"
+}
+
 # Sets PLUGIN_SOURCE to a directory with one folder per plugin, unless LAB_PLUGINS says where
 # they are.
 find_plugins() {
   local plugin key official=$HOME/.pulumi/plugins
-  if [[ -n ${LAB_PLUGINS:-} ]]; then
-    LAB_PLUGINS=$(cd "$LAB_PLUGINS" && pwd -P) || usage_error "LAB_PLUGINS is no directory"
-    for plugin in "${PLUGINS[@]}"; do
-      [[ -x $LAB_PLUGINS/pulumi-resource-${plugin%:*} ]] ||
-        usage_error "LAB_PLUGINS=$LAB_PLUGINS has no executable pulumi-resource-${plugin%:*}"
-    done
+  choose_plugins
+  if [[ -n $LAB_PLUGINS ]]; then
     PLUGIN_SOURCE=$LAB_PLUGINS
     return 0
   fi

@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { type Lab, type Result, runCommand } from "../../test/support/lab";
 
 /** Seconds of several runs of one thing, in the order they were taken. */
@@ -30,19 +31,37 @@ export async function logins(lab: Lab, host: string): Promise<number> {
 }
 
 /**
+ * Processes whose command line has these words, of those that descend from `ancestor`: another checkout's are somebody else's.
+ *
+ * @param table what `ps -eo pid=,ppid=,args=` prints.
+ */
+export function descendants(table: string, ancestor: number, words: string): readonly number[] {
+  const processes = new Map(
+    [...table.matchAll(/^ *(\d+) +(\d+) (.*)$/gm)].map(([, pid, parent, command = ""]) => [
+      Number(pid),
+      { parent: Number(parent), command },
+    ]),
+  );
+  const descends = (pid: number | undefined): boolean =>
+    pid !== undefined && (pid === ancestor || descends(processes.get(pid)?.parent));
+  return [...processes].flatMap(([pid, { parent, command }]) =>
+    command.includes(words) && descends(parent) ? [pid] : [],
+  );
+}
+
+/**
  * Peak memory of the program's own process (the one that runs index.ts) while `run` is under way,
  * in MiB, sampled from /proc.
  */
 export async function peakMemory(run: () => Promise<Result>): Promise<number> {
   let peak = 0;
   const sample = async () => {
-    const found = await runCommand([
-      "sh",
-      "-c",
-      "for p in $(pgrep -f '@pulumi/pulumi/cmd/run'); do grep VmHWM /proc/$p/status; done || true",
-    ]);
-    for (const match of found.stdout.matchAll(/VmHWM:\s+(\d+) kB/g)) {
-      peak = Math.max(peak, Number(match[1]) / 1024);
+    const { stdout } = await runCommand(["ps", "-eo", "pid=,ppid=,args="]);
+    for (const pid of descendants(stdout, process.pid, "@pulumi/pulumi/cmd/run")) {
+      // It may have ended meanwhile.
+      const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
+      const [, kilobytes] = /^VmHWM:\s+(\d+) kB$/m.exec(status) ?? [];
+      peak = Math.max(peak, Number(kilobytes ?? 0) / 1024);
     }
   };
   const timer = setInterval(() => void sample(), 200);
