@@ -15,6 +15,7 @@ const OTHERS = [
   // Pulumi, and its provider for commands
   "after 15 failed attempts: dial tcp …: connect: connection refused",
   "after 3 failed attempts: dial tcp …:22: i/o timeout",
+  "ssh: handshake failed: ssh: host key mismatch",
   'Process exited with status 1: running "bash -p -s -- apply …"',
   'wait: remote command exited without exit status or exit signal: running "bash -p -s -- apply …"',
   "Attempting to deploy or update resources with … pending operations from previous deployment",

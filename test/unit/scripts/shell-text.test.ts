@@ -70,3 +70,16 @@ describe("no script makes program text of a value", () => {
     expect(valuesAsText(script, true)).toEqual([]);
   });
 });
+
+// What several of the coreutils that hosts have do in ways of their own, and bash does itself.
+describe("no script on a host asks date for parts of a second", () => {
+  const fractions = /\bdate\b[^|;&\n]*%[0-9]*N/;
+
+  test.each(SCRIPTS.filter(onHosts))("%s", (path) => {
+    expect(readFileSync(join(ROOT, path), "utf8")).not.toMatch(fractions);
+  });
+
+  test.each(["date +%s%3N", 'now=$(date -u "+%s.%N")'])("the check fires on %s", (script) => {
+    expect(script).toMatch(fractions);
+  });
+});
