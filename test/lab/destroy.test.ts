@@ -1,7 +1,9 @@
 /** `pulumi destroy`: the hosts are as they were, but for the final snapshot. */
 import { beforeAll, expect, test } from "vitest";
+import { z } from "zod";
 import { freshStack } from "./support/fresh";
 import { difference, hostStates } from "./support/host-state";
+import { killedUp } from "./support/interrupt";
 import { NEWER } from "./support/operations";
 import { expectNothingPlanted, plant } from "./support/planter";
 import { hosts, on, printed, refuse, succeed } from "./support/stack";
@@ -94,6 +96,36 @@ test("destroy.snapshot: false leaves no snapshot", async () => {
     expect(await snapshots(host)).toEqual(host === "etcd01" ? before : []);
   }
 });
+
+/** Names of the steps in the state; what a killed run left pending is not among them. */
+async function steps(): Promise<string[]> {
+  const { deployment } = z
+    .object({
+      deployment: z.object({ resources: z.array(z.object({ urn: z.string() })).default([]) }),
+    })
+    .parse(JSON.parse(await stack.exportState()));
+  return deployment.resources.flatMap(({ urn }) => /remote:Command::(.+)$/.exec(urn)?.[1] ?? []);
+}
+
+// Of the custom resources the gates come last, and the members before them.
+test.each([0, 1, 2])(
+  "undoes a first up that was killed after %i of three members' steps",
+  async (count) => {
+    const before = await hostStates(lab, false);
+    await killedUp(stack, { word: "created", events: 33 + count, delay: 0 });
+    const begun = await steps();
+    expect(hosts.filter((host) => begun.includes(`${host}-member`)).length).toBeLessThan(3);
+    await succeed(stack.destroy());
+    const after = await hostStates(lab, false);
+    for (const [index, host] of hosts.entries()) {
+      const { added, gone } = difference(before[index] ?? [], after[index] ?? []);
+      // A host whose member's step did not come to its end does not know that no snapshot is wanted.
+      const others = added.filter((line) => !line.startsWith(SNAPSHOTS));
+      expect({ others, gone }, host).toEqual({ others: [], gone: [] });
+    }
+    expect(await steps()).toEqual([]);
+  },
+);
 
 test("a cluster whose hosts have all lost everything is ended by it, and only then begun anew", async () => {
   await succeed(stack.up());

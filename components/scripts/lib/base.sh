@@ -29,6 +29,8 @@ export FORMED=$STATE/formed
 export PROCESS=$STATE/process
 # initial-cluster settings of a first start; the unit reads it, its ExecStartPost removes it.
 export FIRST_START=$STATE/first-start.env
+# Files of a step that has not written its receipt yet, a path a line.
+export CLAIMS=$STATE/made-files
 # The CAs by name, one a line, that the running etcd certainly trusts, and the one that signed the leaves on this host: what the
 # program judges a CA rotation by.
 export TRUST_MARK=$STATE/trust

@@ -3,8 +3,6 @@
 # it, when the file bears our mark, or when it is a link to one of our releases. Whatever else is there when it is to be written is a
 # finding; whatever else is there when the host is left stays. Takes PKI FIREWALL.
 
-# Files of a step that has not written its receipt yet, a path a line.
-CLAIMS=$STATE/made-files
 # Directories for certificates that were not there before, a path a line.
 MADE_DIRECTORIES=$STATE/made-directories
 OUR_MARK='# Managed by etcd on Pulumi'

@@ -42,5 +42,5 @@ delete() {
 # member_is_here: a member, or what is left of its installation, that its own step has not removed. That step is not in the state
 # when it was never finished, or when a run was killed while it was being replaced.
 member_is_here() {
-  [ -e "$FORMED" ] || [ -e "$STATE/receipts/member" ] || grep -qs '^# Managed by etcd on Pulumi' "$UNIT"
+  [ -e "$FORMED" ] || [ -e "$STATE/receipts/member" ] || grep -qsxF -e "$UNIT" "$CLAIMS" || grep -qs '^# Managed by etcd on Pulumi' "$UNIT"
 }

@@ -151,12 +151,11 @@ replace_hosts() {
 
 remove() {
   refuse_broken_block
-  # The other steps' deletes left all of it here then, and this one is the last.
-  if member_is_here; then
-    take_member_away
-    remove_files
-    remove_binaries
-  fi
+  # This delete is the last. The others left all of it here while the member was, and one whose step was never finished does not run:
+  # the state knows no such step.
+  if member_is_here; then take_member_away; fi
+  remove_files
+  remove_binaries
   doing "removing the packet filter"
   remove_firewall
   doing "removing the names of the nodes from /etc/hosts"

@@ -157,6 +157,31 @@ describe.skipIf(reason !== undefined)(`keep.sh${reason ? ` (${reason})` : ""}`, 
     expect(cluster.changes()).toEqual([]);
   });
 
+  describe("a step that a killed run began, of which the state knows nothing, is undone by the host's delete:", () => {
+    const leftovers = () =>
+      [...Object.values(OWN), STATE, "/etc/etcd.env", "/etc/systemd/system/etcd.service"].filter(
+        exists,
+      );
+
+    test("certificates and a release without a receipt", () => {
+      run("member", "remove");
+      host.sh(`rm -f ${STATE}/receipts/{files,binaries}`);
+      expect(leftovers()).toEqual(expect.arrayContaining([OWN.binaries, OWN.files]));
+      expect(run("host", "delete")).toEqual(good);
+      expect(leftovers()).toEqual([]);
+    });
+
+    test("what the member's step has claimed and begun to write", () => {
+      run("member", "remove");
+      const unit = "/etc/systemd/system/etcd.service";
+      host.sh(`rm -f ${unit}; printf '%s\\n' ${PKI}/ca.pem /etc/etcd.env ${unit} >>${STATE}/made-files
+        mkdir -p ${PKI}; touch ${PKI}/ca.pem; printf 'ETCD_NAME=etcd01\\n' >/etc/etcd.env`);
+      expect(run("host", "delete")).toEqual(good);
+      expect(leftovers()).toEqual([]);
+      expect(exists(`${PKI}/ca.pem`)).toBe(false);
+    });
+  });
+
   describe("an up that has locked the host", () => {
     const look = (words: string) =>
       run("probe", `SILENCE_SECONDS=1; keep_lock < <(printf '%s' '${words}')`);
