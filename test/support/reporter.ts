@@ -30,8 +30,36 @@ export function summary(modules: Iterable<Counted>, unhandled: number): string {
   return `${counts.passed} passed, ${counts.failed} failed${skipped}`;
 }
 
-/** Prints the summary as the last line of the run. */
+/** What has failed where, as long as somebody reads it at once: the whole comes at the end of the run. */
+export function failure(where: string, errors: readonly { readonly message: string }[]): string {
+  return errors
+    .map(({ message }) => {
+      const lines = message.split("\n");
+      // Of what a long command printed the end says why.
+      const said = lines.length <= 40 ? lines : [...lines.slice(0, 5), "...", ...lines.slice(-34)];
+      return `FAILED ${where}: ${said.join("\n")}\n`;
+    })
+    .join("");
+}
+
+/** Tells failures when they happen, for the end of a run is far, and prints the summary as its last line. */
 export default class implements Reporter {
+  onTestCaseResult(test: TestCase): void {
+    process.stdout.write(
+      failure(`${test.module.relativeModuleId} > ${test.fullName}`, test.result().errors ?? []),
+    );
+  }
+
+  onTestSuiteResult(suite: TestSuite): void {
+    process.stdout.write(
+      failure(`${suite.module.relativeModuleId} > ${suite.fullName}`, suite.errors()),
+    );
+  }
+
+  onTestModuleEnd(module: TestModule): void {
+    process.stdout.write(failure(module.relativeModuleId, module.errors()));
+  }
+
   onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly SerializedError[]): void {
     process.stdout.write(`${summary(modules, unhandledErrors.length)}\n`);
   }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { type Counted, summary } from "../../support/reporter";
+import { type Counted, failure, summary } from "../../support/reporter";
 
 /** A test file with tests in these states. */
 function file(
@@ -39,4 +39,18 @@ test.each([
   ["an error outside of all tests", file([]), 1],
 ])("counts %s as a failure", (_, module, unhandled) => {
   expect(summary([module], unhandled)).toBe("0 passed, 1 failed");
+});
+
+test("tells a failure with where it was, and of a long one the beginning and the end", () => {
+  expect(failure("a.test.ts > b", [{ message: "exit code 1\nwhy" }])).toBe(
+    "FAILED a.test.ts > b: exit code 1\nwhy\n",
+  );
+  const long = Array.from({ length: 100 }, (_, index) => `line ${index}`).join("\n");
+  const lines = failure("a", [{ message: long }]).split("\n");
+  expect(lines.slice(0, 7)).toEqual([
+    "FAILED a: line 0",
+    ...["line 1", "line 2", "line 3", "line 4", "...", "line 66"],
+  ]);
+  expect(lines.slice(-2)).toEqual(["line 99", ""]);
+  expect(failure("a", [])).toBe("");
 });
