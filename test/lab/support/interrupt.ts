@@ -4,20 +4,23 @@ import type { Result } from "../../support/lab";
 import { hosts, printed, type Stack, succeed } from "./stack";
 
 /**
- * Runs the command that follows until it has printed a line with one of the words so many times, and some seconds on; then kills it.
- * Exit code 99 when it came to that.
+ * Runs the command that follows until it has printed a line with one of the words so many times, and some seconds on; then kills it, or
+ * interrupts it so many times, as Ctrl-C does: with all that is in its process group. Exit code 99 when it came to that.
  */
-const UNTIL = `through=" ($1) [(]" events=$2 delay=$3; shift 3
+const UNTIL = `through=" ($1) [(]" events=$2 delay=$3 interrupts=$4; shift 4
 lines=$(mktemp -u); mkfifo "$lines"
+if [ "$interrupts" -gt 0 ]; then set -m; fi
 "$@" >"$lines" & cli=$!
 exec 3<"$lines"; rm "$lines"
 while [ "$events" -gt 0 ] && read -r line <&3; do
   if [[ $line =~ $through ]]; then events=$((events - 1)); fi
 done
 if [ "$events" -gt 0 ]; then exit 0; fi
-cat <&3 >/dev/null &
+cat <&3 >&2 &
 sleep "$delay"
-kill -KILL "$cli"
+if [ "$interrupts" -eq 0 ]; then kill -KILL "$cli"; exit 99; fi
+for ((; interrupts > 0; interrupts--)); do kill -INT -- "-$cli"; sleep 1; done
+wait "$cli" && exit 0
 exit 99`;
 
 /** A process namespace with that shell as its first process: with it program, plugins and ssh end at once too, as at a power cut. */
@@ -52,14 +55,41 @@ export async function killedUp(
   { word, events, delay, cliAlone = false }: Moment,
   args: readonly string[] = [],
 ): Promise<void> {
+  await upUntil(stack, { word, events, delay }, 0, cliAlone ? [] : ALL, args);
+  await succeed(stack.cancel());
+}
+
+/**
+ * An `up` that is interrupted with Ctrl-C once, after which the engine finishes the steps that run, or twice, after which it does not
+ * and the stack's lock stays.
+ *
+ * @returns all that it printed after that.
+ */
+export async function interruptedUp(
+  stack: Stack,
+  moment: Omit<Moment, "cliAlone">,
+  times: 1 | 2,
+): Promise<string> {
+  const { stderr } = await upUntil(stack, moment, times, [], []);
+  return stderr;
+}
+
+/** The run has not come to its end. */
+async function upUntil(
+  stack: Stack,
+  { word, events, delay }: Moment,
+  interrupts: number,
+  inside: readonly string[],
+  args: readonly string[],
+): Promise<Result> {
   const until = ["bash", "-c", UNTIL, "bash", word, String(events), delay.toFixed(2)];
   const up = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--color", "never"];
-  const killed: Result = await stack.run([
-    ...[...(cliAlone ? [] : ALL), ...until, ...up, "--stack", stack.name],
+  const ended: Result = await stack.run([
+    ...[...inside, ...until, String(interrupts), ...up, "--stack", stack.name],
     ...["--config-file", stack.configFile, ...args],
   ]);
-  expect(killed.code, printed(killed)).toBe(99);
-  await succeed(stack.cancel());
+  expect(ended.code, printed(ended)).toBe(99);
+  return ended;
 }
 
 /** One cluster of started voters, in the stack's outputs and as each member sees it, and nothing left to do. */

@@ -1,0 +1,115 @@
+/** Pulumi's own verbs and options, used by people who know Pulumi and not this program. */
+import { beforeAll, describe, expect, test } from "vitest";
+import { freshCluster } from "./support/fresh";
+import { expectOneCluster, interruptedUp } from "./support/interrupt";
+import { hosts, onAll, printed, succeed } from "./support/stack";
+
+const stack = freshCluster("verbs");
+const { lab } = stack;
+let clusterId: string;
+
+const pids = () => onAll(lab, "systemctl show --property MainPID --value etcd.service");
+const step = (name: string) =>
+  `urn:pulumi:verbs::etcd::etcd:index:Cluster$etcd:index:Node$command:remote:Command::${name}`;
+const value = async () =>
+  (await succeed(stack.etcdctl(["get", "--print-value-only", "clavePrueba"]))).stdout;
+/** Settings that restart every member, another one each time. */
+let count = 10_000;
+function newSetting(): void {
+  count += 1;
+  stack.configure({ settings: { "snapshot-count": count } });
+}
+
+/** The cluster of before, with its data, and nothing left to do. */
+async function expectWhole(): Promise<void> {
+  expect(await expectOneCluster(stack)).toBe(clusterId);
+  expect(await value()).toBe("Esto es una prueba\n");
+}
+
+beforeAll(async () => {
+  ({ clusterId } = await stack.outputs());
+});
+
+test("up --refresh and refresh change nothing, and restart nothing", async () => {
+  const before = await pids();
+  await succeed(stack.up({ args: ["--refresh"] }));
+  await succeed(stack.pulumi(["refresh", "--yes", "--config-file", stack.configFile]));
+  expect(await pids()).toEqual(before);
+  await expectWhole();
+});
+
+describe("Ctrl-C in a rolling restart", () => {
+  test("once: the step that runs ends, no further one begins, and the next up finishes", async () => {
+    newSetting();
+    const before = await pids();
+    await interruptedUp(stack, { word: "updated", events: 4, delay: 0 }, 1);
+    const between = await pids();
+    const restarted = hosts.filter((_, index) => between[index] !== before[index]);
+    expect(restarted.length).toBeLessThan(3);
+    // Nothing is left locked or pending.
+    expect(printed(await succeed(stack.up()))).not.toContain("pending operations");
+    await expectWhole();
+    // Whoever was restarted already is not once more.
+    const after = await pids();
+    for (const host of restarted) {
+      expect(after[hosts.indexOf(host)], host).toBe(between[hosts.indexOf(host)]);
+    }
+  });
+
+  test("twice: after pulumi cancel the next up finishes", async () => {
+    newSetting();
+    await interruptedUp(stack, { word: "updated", events: 4, delay: 0 }, 2);
+    await succeed(stack.cancel());
+    await succeed(stack.up());
+    await expectWhole();
+  });
+});
+
+test("up --target of one member restarts that one alone; the next up does the rest", async () => {
+  newSetting();
+  const before = await pids();
+  await succeed(stack.up({ args: ["--target", step("etcd02-member")] }));
+  const between = await pids();
+  expect(hosts.filter((_, index) => between[index] !== before[index])).toEqual(["etcd02"]);
+  await succeed(stack.up());
+  const after = await pids();
+  expect(after[1]).toBe(between[1]);
+  await expectWhole();
+});
+
+test("state delete of a member's step makes the next up run it again, which finds all in order", async () => {
+  const before = await pids();
+  const remove = ["state", "delete", step("etcd03-member"), "--target-dependents", "--yes"];
+  await succeed(stack.pulumi(remove));
+  await succeed(stack.up());
+  expect(await pids()).toEqual(before);
+  await expectWhole();
+});
+
+test("destroy --target of the last member takes it out alone, and the next up lets it join again", async () => {
+  const before = await pids();
+  const args = ["--target", step("etcd03-member"), "--target-dependents"];
+  await succeed(stack.destroy({ args }));
+  const { stdout } = await succeed(
+    stack.etcdctl(["--endpoints", "https://192.168.1.83:2379", "member", "list"]),
+  );
+  expect(stdout.match(/, etcd0\d, /g)).toEqual([", etcd01, ", ", etcd02, "]);
+  expect(await value()).toBe("Esto es una prueba\n");
+  await succeed(stack.up());
+  const after = await pids();
+  expect(after.slice(0, 2)).toEqual(before.slice(0, 2));
+  await expectWhole();
+});
+
+test("destroy --target of the first member says that all members go", async () => {
+  const { stdout } = await succeed(
+    stack.pulumi([
+      ...["destroy", "--preview-only", "--config-file", stack.configFile],
+      ...["--target", step("etcd01-member"), "--target-dependents"],
+    ]),
+  );
+  for (const host of hosts) {
+    expect(stdout).toContain(`${host}-member`);
+  }
+  await expectWhole();
+});
