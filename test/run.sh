@@ -5,15 +5,16 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # The tests' own labs, never the one that `npm start` made.
-labs=(test test-2 labtest)
 clean() {
-  local name
-  for name in "${labs[@]}"; do LAB_NAME=$name bash lab/lab.sh down --purge >/dev/null 2>&1 || true; done
+  local directory
+  for directory in .lab/test .lab/test-? .lab/labtest; do
+    [[ ! -d $directory ]] || LAB_NAME=${directory#.lab/} bash lab/lab.sh down --purge >/dev/null 2>&1 || true
+  done
 }
 trap clean EXIT
 
 # It also installs the packages that everything below needs.
-env LAB_NAME="${labs[0]}" bash lab/lab.sh up --nodes 1
+env LAB_NAME=test bash lab/lab.sh up --nodes 1
 # Who asks for some tests has a reason not to wait.
 if [[ $# -eq 0 ]]; then bash test/lint.sh; fi
 npx vitest run "$@"

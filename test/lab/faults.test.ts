@@ -15,7 +15,7 @@ import {
   readResults,
   reasonOf,
 } from "../support/fault-results";
-import { checkout, Lab, type Result, runCommand, testLab } from "../support/lab";
+import { checkout, type Lab, type Result, runCommand, testLab } from "../support/lab";
 import { below, pick, shuffled } from "../support/plan-generator";
 import { generator } from "../support/random";
 import { ask, ETCDCTL } from "./support/etcdctl";
@@ -31,9 +31,7 @@ import { NEWER } from "./support/operations";
 import { clusterIds } from "./support/plan-lab";
 import { eventually, freshLab, on, printed, Stack, succeed } from "./support/stack";
 
-const labs = Array.from({ length: Number(process.env.LABS ?? 1) }, (_, index) =>
-  index === 0 ? testLab() : new Lab(`test-${index + 1}`),
-);
+const labs = Array.from({ length: Number(process.env.LABS ?? 1) }, () => testLab());
 const idle = [...labs];
 const seed = Number(process.env.SEED ?? 3);
 const HOSTS = ["etcd01", "etcd02", "etcd03", "etcd04"];

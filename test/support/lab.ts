@@ -1,6 +1,6 @@
 /** Drives a lab from a test through its command line, as a person would. */
-import { spawn } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { type StdioOptions, spawn, spawnSync } from "node:child_process";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
 export const checkout = dirname(dirname(__dirname));
@@ -198,8 +198,21 @@ export function hostAddress(host: string): string {
   return `192.168.1.${82 + Number(host.replace("etcd", ""))}`;
 }
 
-/** The lab of a test's own worker: two files of tests run side by side, each with hosts of its own. */
+/**
+ * A lab that no other test has until this process ends: files of tests run side by side, each with hosts of its own. By a lock, because
+ * vitest gives two processes the same VITEST_POOL_ID where one group of projects follows another.
+ */
 export function testLab(env: CommandOptions["env"] = {}): Lab {
-  const worker = process.env.VITEST_POOL_ID ?? "1";
-  return new Lab(worker === "1" ? "test" : `test-${worker}`, env);
+  mkdirSync(join(checkout, ".lab"), { recursive: true });
+  for (let number = 1; number < 10; number += 1) {
+    const name = number === 1 ? "test" : `test-${number}`;
+    // It stays open, and the lock with it, whoever took that: no other process inherits it.
+    const lock = openSync(join(checkout, ".lab", `${name}.lock`), "w");
+    const stdio: StdioOptions = ["ignore", "ignore", "inherit", lock];
+    if (spawnSync("flock", ["--nonblock", "3"], { stdio }).status === 0) {
+      return new Lab(name, env);
+    }
+    closeSync(lock);
+  }
+  throw new Error("other tests have all labs from test to test-9; wait until they have ended");
 }
