@@ -2,7 +2,8 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { z } from "zod";
 
-const outputs = z.object({
+/** What an `up` leaves for people and tools. */
+export const outputsSchema = z.object({
   endpoints: z.array(z.string()),
   members: z.array(z.object({ name: z.string(), peerUrls: z.string(), id: z.string() })),
   clusterId: z.string(),
@@ -12,7 +13,7 @@ const outputs = z.object({
   clientKey: z.string(),
 });
 
-export type StackOutputs = z.output<typeof outputs>;
+export type StackOutputs = z.output<typeof outputsSchema>;
 
 /** Runs the Pulumi CLI on the selected stack and reads its JSON. */
 export async function pulumiJson(args: readonly string[]): Promise<unknown> {
@@ -26,7 +27,7 @@ export async function pulumiJson(args: readonly string[]): Promise<unknown> {
  * @throws Error when there is no cluster in the stack yet.
  */
 export async function stackOutputs(): Promise<StackOutputs> {
-  const parsed = outputs.safeParse(
+  const parsed = outputsSchema.safeParse(
     await pulumiJson(["stack", "output", "--json", "--show-secrets"]),
   );
   if (!parsed.success) {

@@ -5,15 +5,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { PEER_HOSTNAME } from "../../components/scripts/unit";
+import type { StackOutputs } from "../../tools/stack";
 import { hostAddress, type Result } from "../support/lab";
 import { PKI } from "./support/etcdctl";
 import { freshStack } from "./support/fresh";
-import { connect, hosts, type Outputs, on, onAll, resources, succeed } from "./support/stack";
+import { connect, hosts, on, onAll, resources, succeed } from "./support/stack";
 
 const stack = freshStack("create");
 const { lab } = stack;
 let made: Result;
-let outputs: Outputs;
+let outputs: StackOutputs;
 
 beforeAll(async () => {
   made = await succeed(stack.up({ skipPreview: false }));

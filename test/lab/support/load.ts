@@ -4,10 +4,11 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { expect } from "vitest";
+import type { StackOutputs } from "../../../tools/stack";
 import { type History, readHistory } from "../../load/history";
 import { type Bounds, complaints, judge, type Report } from "../../load/report";
 import { checkout, type Lab } from "../../support/lab";
-import type { Outputs, Stack } from "./stack";
+import type { Stack } from "./stack";
 
 export interface LoadOptions {
   /** @default 1 */
@@ -146,7 +147,7 @@ function send(child: ChildProcess, value: object): void {
   child.stdin?.write(`${JSON.stringify(value)}\n`);
 }
 
-function credentials({ caCertificate, clientCertificate, clientKey }: Outputs): object {
+function credentials({ caCertificate, clientCertificate, clientKey }: StackOutputs): object {
   return { caCertificate, clientCertificate, clientKey };
 }
 

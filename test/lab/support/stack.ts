@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { parse, stringify } from "yaml";
 import { z } from "zod";
 import { DEFAULT_VERSION } from "../../../components/etcd/versions";
+import { outputsSchema, type StackOutputs } from "../../../tools/stack";
 import { hostAddress, type Lab, type Result } from "../../support/lab";
 
 /** Configuration without its namespace: `{ version: "3.6.14" }` is `etcd:version`. */
@@ -21,18 +22,6 @@ export interface RunOptions {
 export function hoursBack(hours: number): RunOptions {
   return { env: { LAB_NOW: new Date(Date.now() - hours * 3_600_000).toISOString() } };
 }
-
-const outputsSchema = z.object({
-  endpoints: z.array(z.string()),
-  members: z.array(z.object({ name: z.string(), peerUrls: z.string(), id: z.string() })),
-  clusterId: z.string(),
-  version: z.string(),
-  caCertificate: z.string(),
-  clientCertificate: z.string(),
-  clientKey: z.string(),
-});
-
-export type Outputs = z.output<typeof outputsSchema>;
 
 const salted = z.object({ encryptionsalt: z.string() });
 
@@ -133,7 +122,7 @@ export class Stack {
   }
 
   /** All outputs, secrets in clear. */
-  async outputs(): Promise<Outputs> {
+  async outputs(): Promise<StackOutputs> {
     const { stdout } = await succeed(this.pulumi(["stack", "output", "--json", "--show-secrets"]));
     return outputsSchema.parse(JSON.parse(stdout));
   }
