@@ -1,8 +1,11 @@
 /** Pulumi's own verbs and options, used by people who know Pulumi and not this program. */
+import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
+import { checkout } from "../support/lab";
 import { freshCluster } from "./support/fresh";
 import { expectOneCluster, interruptedUp } from "./support/interrupt";
-import { hosts, onAll, printed, succeed } from "./support/stack";
+import { hosts, onAll, printed, refuse, resources, succeed } from "./support/stack";
 
 const stack = freshCluster("verbs");
 const { lab } = stack;
@@ -112,4 +115,52 @@ test("destroy --target of the first member says that all members go", async () =
     expect(stdout).toContain(`${host}-member`);
   }
   await expectWhole();
+});
+
+describe("the component within another one", () => {
+  /** A project like this one, whose program does that. */
+  function wrapped(name: string, options: string): string {
+    const directory = join(lab.directory, name);
+    mkdirSync(join(directory, "tools"), { recursive: true });
+    for (const file of ["Pulumi.yaml", "package.json", "tools/start.cjs", "tools/preload.cjs"]) {
+      copyFileSync(join(checkout, file), join(directory, file));
+    }
+    for (const link of ["components", "node_modules"]) {
+      symlinkSync(join(checkout, link), join(directory, link));
+    }
+    const made = 'new EtcdCluster("etcd", config)';
+    const program = readFileSync(join(checkout, "index.ts"), "utf8");
+    expect(program).toContain(made);
+    writeFileSync(
+      join(directory, "index.ts"),
+      program.replace(
+        made,
+        `new EtcdCluster("etcd", config, { parent: new pulumi.ComponentResource("other:index:Platform", "platform"), ${options} })`,
+      ),
+    );
+    return directory;
+  }
+
+  test("is refused, with the way to do it, and touches nothing", async () => {
+    const before = await pids();
+    const args = ["--cwd", wrapped("wrapped", "")];
+    for (const run of [() => stack.preview({ args }), () => stack.up({ args })]) {
+      expect(await refuse(run())).toContain(
+        "if the component was renamed or moved, give it aliases",
+      );
+    }
+    expect(await pids()).toEqual(before);
+  });
+
+  test("with aliases is the same cluster, and no step runs", async () => {
+    const before = await pids();
+    const args = ["--cwd", wrapped("aliased", "aliases: [{ noParent: true }]")];
+    expect(resources(await succeed(stack.up({ args })))).toMatchObject({
+      created: 1,
+      updated: 0,
+    });
+    expect(await pids()).toEqual(before);
+    expect(await value()).toBe("Esto es una prueba\n");
+    await succeed(stack.preview({ args: [...args, "--expect-no-changes"] }));
+  });
 });
