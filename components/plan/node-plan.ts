@@ -1,6 +1,12 @@
 import type { HostState } from "../hosts/host-state";
 import { printable } from "../hosts/printable";
-import { formatRevision, type Instruction, isRevision, revisionTime } from "../scripts/revision";
+import {
+  formatRevision,
+  type Instruction,
+  isRevision,
+  revisionTime,
+  timeOf,
+} from "../scripts/revision";
 import type { Freeze, StepName } from "../scripts/steps";
 
 /** As much as a revision says of what a step has to do, in characters. */
@@ -63,20 +69,37 @@ export function driftOf(host: HostState, step: StepName): readonly string[] {
 }
 
 /**
+ * A step refuses to follow one of a later run (scripts/lib/base.sh, refuse_outdated). So a new revision has a later time than every receipt
+ * on the host, also where the clock of another operator's machine was ahead.
+ */
+function afterReceipts(host: HostState, time: string): string {
+  const receipts = host.inspected ? [...host.receipts.values()] : [];
+  const [last] = receipts
+    .flatMap(({ revision }) => timeOf(revision) ?? [])
+    .sort()
+    .reverse();
+  // A time that no later one can be written for is no run's.
+  return last === undefined || last < time || last > "9999"
+    ? time
+    : revisionTime(new Date(Date.parse(last) + 1000));
+}
+
+/**
  * The revision of each step.
  *
  * @param first what the member's step is told on a host where it never came to its end.
- * @param time of the inspection.
+ * @param now when the hosts were inspected.
  * @param renewalsOf which certificates of a step are to be renewed, in words.
  * @param wanted the digest of what the member is to be.
  */
 export function revisionsOf(
   host: HostState,
   first: Instruction<"member">,
-  time: string,
+  now: string,
   renewalsOf: (step: StepName) => readonly string[],
   wanted?: string,
 ): NodePlan["revisions"] {
+  const time = afterReceipts(host, now);
   const kept = (step: Exclude<StepName, "health">): string | undefined => {
     const receipt = host.inspected ? host.receipts.get(step) : undefined;
     if (!host.inspected || receipt === undefined) {

@@ -114,6 +114,11 @@ export function isRevision(step: RevisedStep, text: string): boolean {
   });
 }
 
+/** @returns the time in it, if it has one. */
+export function timeOf(revision: string): string | undefined {
+  return new RegExp(`^[a-z-]+ (${TIME})(?: |$)`).exec(revision)?.[1];
+}
+
 export function revisionTime(now: Date): string {
   return now.toISOString().replace(/\.\d+Z$/, "Z");
 }

@@ -260,9 +260,22 @@ read_revision() {
       REVISION["${name%\?}"]=$value
       known=$known${value:+ ${name%\?}=$value}
     done
-    if [ "$known" = "$told" ]; then return; fi
+    if [ "$known" = "$told" ]; then
+      refuse_outdated
+      return
+    fi
   done
   fail "cannot apply \"$1\", which is none of this step's revisions, so nothing was changed. Another release of this program wrote it; run pulumi up with etcd:drift true, which inspects the hosts and makes a new one"
+}
+
+# refuse_outdated: a run was killed when this step was still on its way to the host, and the next run has been here meanwhile. By the
+# times of their revisions. Takes STEP.
+refuse_outdated() {
+  local time
+  read -r _ _ time _ 2>/dev/null <"$STATE/receipts/$STEP" || return 0
+  if [[ $time =~ ^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z$ ]] && [[ $time > ${REVISION[time]:-9999} ]]; then
+    fail "not applied: this step's revision is from ${REVISION[time]}, and a later run has applied one from $time. The run that started this step was killed, or the stack's state is older than this host; run pulumi up again, with etcd:drift true"
+  fi
 }
 
 # mode MODE...: whether it is one of these.
@@ -272,6 +285,7 @@ mode() { [[ " $* " == *" ${REVISION[mode]} "* ]]; }
 receipt() {
   local step=$1 revision=$2 DOING="writing the receipt of its step $1"
   shift 2
+  refuse_outdated
   {
     printf 'revision %s\n' "$revision"
     describe "$@"

@@ -3,7 +3,7 @@
 # Takes NODE VERSION DOWNLOAD_URL SHA256_AMD64 SHA256_ARM64 (a digest may be empty), LISTED_SUMS (yes: then the SHA256SUMS beside
 # the tarball decides).
 
-export STEP_MODES="create repair renew"
+export STEP=binaries STEP_MODES="create repair renew"
 
 apply() {
   local directory=$RELEASES/v$VERSION

@@ -4,7 +4,7 @@
 # etcd reads leaves anew at every handshake, so nothing here restarts it; the CA bundle,
 # the environment and the unit are the member's step's, because they take effect at a restart only.
 
-export STEP_MODES="create repair renew"
+export STEP=files STEP_MODES="create repair renew"
 
 # leaf_files: their paths, for the claim, the receipt and the removal.
 leaf_files() {

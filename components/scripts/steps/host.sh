@@ -3,7 +3,7 @@
 # Takes NODE ADDRESS NODES (lines "name address") UPGRADE MANAGE_HOSTS FIREWALL CLIENT_NETWORKS MINIMUM_MEMORY MINIMUM_DISK PKI
 # ARCHITECTURES (those whose release can be verified).
 
-export STEP_MODES="create repair renew"
+export STEP=host STEP_MODES="create repair renew"
 
 apply() {
   local findings list=

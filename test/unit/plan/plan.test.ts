@@ -52,6 +52,19 @@ describe("revisions", () => {
     });
   });
 
+  test.each([
+    ["another operator's clock was ahead", "2026-11-22T11:00:00Z", "2026-11-22T11:00:01Z"],
+    ["it was in this very second", STAMP, "2026-11-22T10:20:31Z"],
+    ["it is of no run, but of a host that lies", "9999-12-31T23:59:59Z", STAMP],
+  ])("are later than every receipt of the host, where %s", (_, last, next) => {
+    const drifted = settled({ files: ["/etc/etcd.env changed"] });
+    const receipts = new Map(drifted.receipts);
+    receipts.set("host", { revision: `create ${last}`, drift: [] });
+    const plan = { a: { ...drifted, receipts }, b: settled({ host: ["/etc/x changed"] }) };
+    expect(revisions(plan, "a")?.files).toBe(`repair ${next} # /etc/etcd.env changed`);
+    expect(revisions(plan, "b")?.host).toBe(`repair ${STAMP} # /etc/x changed`);
+  });
+
   test("of the member also say what is wrong with the unit", () => {
     const stopped = settled({}, { unit: ["etcd.service is inactive"] });
     expect(revisions({ a: stopped }, "a")?.member).toBe(

@@ -151,6 +151,26 @@ describe.skipIf(reason !== undefined)(`lib/base.sh${reason ? ` (skipped: ${reaso
     );
   });
 
+  test("a step of a run that was killed does not follow the same step of a later run", () => {
+    const [old, later] = ["create 2026-11-22T10:20:30Z", "repair 2026-11-22T10:20:31Z # a reason"];
+    const late = expect.stringMatching(
+      /^etcd01: not applied: this step's revision is from 2026-11-22T10:20:30Z, and a later run has applied one from 2026-11-22T10:20:31Z\. /,
+    );
+    const read = (revision: string) => lines(`read_revision "${revision}"; echo read`);
+    ok(`read_revision "${later}"; receipt host "${later}" /etc/hosts`);
+    expect(read(old)).toEqual({ status: 1, stdout: "", stderr: late });
+    for (const revision of [later, "create 2026-11-22T10:20:32Z"]) {
+      expect(read(revision)).toEqual({ status: 0, stdout: "read\n", stderr: "" });
+    }
+    // One that was under way already leaves the later one's receipt.
+    const receipt = "/var/lib/etcd-on-pulumi/receipts/host";
+    host.sh(`mv ${receipt} /root/later`);
+    expect(
+      lines(`read_revision "${old}"; mv /root/later ${receipt}; receipt host "${old}" /etc/hosts`),
+    ).toEqual({ status: 1, stdout: "", stderr: late });
+    expect(host.sh(`head -n 1 ${receipt}`)).toBe(`revision ${later}`);
+  });
+
   test.each([
     ["192.168.1.83", "https://192.168.1.83:2380"],
     ["2001:db8::1", "https://[2001:db8::1]:2380"],
