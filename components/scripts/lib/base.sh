@@ -272,6 +272,7 @@ read_revision() {
 # times of their revisions. Takes STEP.
 refuse_outdated() {
   local time
+  # shellcheck disable=SC2153 # STEP is each step's own name, step elsewhere an argument
   read -r _ _ time _ 2>/dev/null <"$STATE/receipts/$STEP" || return 0
   if [[ $time =~ ^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z$ ]] && [[ $time > ${REVISION[time]:-9999} ]]; then
     fail "not applied: this step's revision is from ${REVISION[time]}, and a later run has applied one from $time. The run that started this step was killed, or the stack's state is older than this host; run pulumi up again, with etcd:drift true"
