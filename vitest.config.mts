@@ -46,6 +46,8 @@ export default defineConfig({
           include: ["test/lab/**/*.test.ts"],
           exclude: ALONE,
           ...LAB,
+          // Two leave a third of two processors idle: runs wait for hosts, and hosts for each other.
+          maxWorkers: 3,
           // Of those tests that are written to run at once: each has a lab of its own (test/lab/faults.test.ts).
           maxConcurrency: Number(process.env.LABS ?? 1),
           sequence: { groupOrder: 1 },

@@ -96,7 +96,9 @@ describe("three nodes", () => {
   });
 
   test("keep everything in a refresh, and when one step alone is in the run", async () => {
-    await succeed(stack.pulumi(["refresh", "--yes", "--skip-preview"]));
+    await succeed(
+      stack.pulumi(["refresh", "--yes", "--skip-preview", "--config-file", stack.configFile]),
+    );
     const up = printed(await succeed(stack.up({ args: ["--target-replace", "**etcd02-member"] })));
     expect(up).toContain(`etcd02: ${STAYS}`);
     expect(up).not.toContain(`etcd01: ${STAYS}`);

@@ -19,6 +19,7 @@ const OTHERS = [
   'Process exited with status 1: running "bash -p -s -- apply …"',
   'wait: remote command exited without exit status or exit signal: running "bash -p -s -- apply …"',
   "Attempting to deploy or update resources with … pending operations from previous deployment",
+  "Duplicate resource URN '…-member'; try giving it a unique name",
   "failed to load checkpoint: EOF",
   "pulumi destroy --target …",
   // OpenSSH, TLS clients, userdel
