@@ -17,7 +17,7 @@ const CAMPAIGNS = ["membership-speed", "patroni", "roll-latency"].map(
 
 export default defineConfig({
   test: {
-    // Much of the time goes into waiting for shells and hosts; vitest leaves one processor idle else.
+    // Much of the time goes into waiting for shells and hosts; vitest leaves one processor idle else. Three labs on two processors take as long as two.
     maxWorkers: "100%",
     reporters: ["default", "./test/support/reporter.ts"],
     projects: [
@@ -46,8 +46,6 @@ export default defineConfig({
           include: ["test/lab/**/*.test.ts"],
           exclude: ALONE,
           ...LAB,
-          // Two leave a third of two processors idle: runs wait for hosts, and hosts for each other.
-          maxWorkers: 3,
           // Of those tests that are written to run at once: each has a lab of its own (test/lab/faults.test.ts).
           maxConcurrency: Number(process.env.LABS ?? 1),
           sequence: { groupOrder: 1 },
