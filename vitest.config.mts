@@ -17,7 +17,7 @@ const CAMPAIGNS = ["membership-speed", "patroni", "roll-latency"].map(
 
 export default defineConfig({
   test: {
-    // Much of the time goes into waiting for shells and hosts; vitest leaves one processor idle else. Three labs on two processors take as long as two.
+    // Much of the time goes into waiting for shells and hosts; vitest leaves one processor idle else. Three labs on two processors save a tenth, and crowd them.
     maxWorkers: "100%",
     reporters: ["default", "./test/support/reporter.ts"],
     projects: [
