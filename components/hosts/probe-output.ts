@@ -13,7 +13,16 @@ export function readAnswer(output: readonly string[], asked: Asked): HostState |
   if (typeof lines === "string") {
     return lines;
   }
-  const host: Draft = {
+  const host = unread();
+  for (const { word, rest } of lines) {
+    PROBE_WORDS[word].read(host, rest, asked);
+  }
+  return host;
+}
+
+/** Of which no word has been read yet. Exported for the tests. */
+export function unread(): Draft {
+  return {
     inspected: true,
     bootstrapped: false,
     findings: [],
@@ -26,8 +35,4 @@ export function readAnswer(output: readonly string[], asked: Asked): HostState |
     peerUrlsSeen: [],
     certificates: [],
   };
-  for (const { word, rest } of lines) {
-    PROBE_WORDS[word].read(host, rest, asked);
-  }
-  return host;
 }

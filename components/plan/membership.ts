@@ -167,8 +167,9 @@ function besideUnhealthy(edit: Edit): readonly string[] {
 /** One that moves restarts; one that answers nobody where it is costs nothing by that. */
 function restartsBesideUnhealthy(edit: Edit): readonly string[] {
   const present = presentVoters(edit);
+  const unhealthy = unhealthyVoters(edit);
   return edit.moving.flatMap(({ name, member }) => {
-    const down = unhealthyVoters(edit).filter((one) => one !== member);
+    const down = unhealthy.filter((one) => one !== member);
     return member?.healthy && down.length > 0
       ? [
           `${edit.count}: moving ${name} restarts it, which would leave ${present.length - 1 - down.length} healthy of ${present.length} voters; no member is restarted while another is unhealthy: start ${names(down)}, or set lost: true`,

@@ -2,7 +2,7 @@
 import { beforeAll, expect, test } from "vitest";
 import { credentials, PKI } from "./support/etcdctl";
 import { freshStack } from "./support/fresh";
-import { eventually, hoursBack, on, onAll, printed, succeed } from "./support/stack";
+import { eventually, hoursBack, MAIN_PID, on, onAll, printed, succeed } from "./support/stack";
 
 const SHORT = { validityHours: 1, renewalHours: 0, warnHours: 0 };
 const stack = freshStack("expired", { config: { pki: { caValidityHours: 87600 } } });
@@ -12,7 +12,7 @@ const { lab } = stack;
 const endingIn = (seconds: number, hours: number) => hoursBack(hours - seconds / 3600);
 
 const etcdctl = `etcdctl ${credentials(PKI)}`;
-const processes = () => onAll(lab, "systemctl show --property MainPID --value etcd.service");
+const processes = () => onAll(lab, MAIN_PID);
 const healthy = () => on(lab, "etcd01", `${etcdctl} endpoint health --cluster`);
 
 /** Seconds that an up has taken here: certificates that expire must last for the one that brings them. */

@@ -5,7 +5,7 @@ import { credentials, PKI } from "./support/etcdctl";
 import { freshStack } from "./support/fresh";
 import { killedUp, type Moment } from "./support/interrupt";
 import { unnoticed } from "./support/load";
-import { eventually, hoursBack, on, onAll, refuse, succeed } from "./support/stack";
+import { eventually, hoursBack, MAIN_PID, on, onAll, refuse, succeed } from "./support/stack";
 
 const stack = freshStack("certificates", {
   config: { pki: { caValidityHours: 87600, renewalHours: 500 } },
@@ -17,7 +17,7 @@ const endingIn = (seconds: number, hours: number) => hoursBack(hours - seconds /
 
 const etcdctl = (pki: string) => `etcdctl ${credentials(pki)}`;
 const healthy = () => on(lab, "etcd01", `${etcdctl(PKI)} endpoint health --cluster`);
-const processes = () => onAll(lab, "systemctl show --property MainPID --value etcd.service");
+const processes = () => onAll(lab, MAIN_PID);
 const leaves = (what: string) =>
   onAll(
     lab,

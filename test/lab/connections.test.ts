@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 import { freshStack } from "./support/fresh";
 import { situations } from "./support/situations/library";
 import { bring, configureFor } from "./support/situations/scene";
-import { hosts, onAll, printed, succeed } from "./support/stack";
+import { hosts, MAIN_PID, onAll, printed, succeed } from "./support/stack";
 
 const stack = freshStack("connections");
 const { lab } = stack;
@@ -29,7 +29,7 @@ test("six new connections in thirty seconds are enough for all that is done in a
   await succeed(stack.up());
   await succeed(stack.previewNothing());
   await configureFor(stack, given, { settings: { "heartbeat-interval": 90 } });
-  const pids = () => onAll(lab, "systemctl show --property MainPID --value etcd.service");
+  const pids = () => onAll(lab, MAIN_PID);
   const before = await pids();
   const rolled = await succeed(stack.up());
   expect(printed(rolled)).not.toContain("not restarted");

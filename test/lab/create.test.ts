@@ -9,7 +9,7 @@ import type { StackOutputs } from "../../tools/stack";
 import { hostAddress, type Result } from "../support/lab";
 import { PKI } from "./support/etcdctl";
 import { freshStack } from "./support/fresh";
-import { connect, hosts, on, onAll, resources, succeed } from "./support/stack";
+import { connect, hosts, MAIN_PID, on, onAll, resources, succeed } from "./support/stack";
 
 const stack = freshStack("create");
 const { lab } = stack;
@@ -22,7 +22,7 @@ beforeAll(async () => {
 });
 
 function mainPids(): Promise<string[]> {
-  return onAll(lab, "systemctl show --property MainPID --value etcd.service");
+  return onAll(lab, MAIN_PID);
 }
 
 describe("the run", () => {
@@ -97,7 +97,7 @@ describe("every host", () => {
     const facts = await onAll(
       lab,
       `systemctl is-active etcd.service; systemctl is-enabled etcd.service
-      pid=$(systemctl show --property MainPID --value etcd.service)
+      pid=$(${MAIN_PID})
       stat -c %U:%G "/proc/$pid"
       awk '/^(CapEff|CapBnd|CapAmb|NoNewPrivs|Seccomp):/ { print $1, $2 }' "/proc/$pid/status"
       readlink "/proc/$pid/exe"`,

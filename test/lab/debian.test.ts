@@ -7,13 +7,12 @@ import { hostAddress } from "../support/lab";
 import { freshStack } from "./support/fresh";
 import { expectOneCluster } from "./support/interrupt";
 import { NEWER } from "./support/operations";
-import { eventually, hosts, on, onAll, printed, succeed } from "./support/stack";
+import { eventually, hosts, MAIN_PID, on, onAll, printed, succeed } from "./support/stack";
 
 const debian = process.env.LAB_DEBIAN ?? "bullseye,bookworm,trixie";
 const stack = freshStack("debian", { debian, hosts: 4, releases: [NEWER] });
 const { lab } = stack;
 const FOUR = [...hosts, "etcd04"];
-const PID = "systemctl show --property MainPID --value etcd.service";
 
 /** The configuration has these nodes. */
 function configure(names: readonly string[], values: Readonly<Record<string, unknown>>): void {
@@ -39,7 +38,7 @@ test("is created on hosts of these releases, each with the same sandbox", async 
 });
 
 test("drift on each host is seen, and taken back by one up", async () => {
-  const before = await onAll(lab, PID);
+  const before = await onAll(lab, MAIN_PID);
   await onAll(
     lab,
     "nft delete table inet etcd; chmod 777 /etc/etcd.env; rm /etc/kubernetes/pki/etcd/client.pem",
@@ -51,7 +50,7 @@ test("drift on each host is seen, and taken back by one up", async () => {
     expect(preview).toMatch(new RegExp(`${host}: \\S+/client.pem removed`));
   }
   await succeed(stack.up());
-  expect(await onAll(lab, PID)).toEqual(before);
+  expect(await onAll(lab, MAIN_PID)).toEqual(before);
   await succeed(stack.previewNothing());
 });
 

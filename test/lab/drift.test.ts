@@ -5,11 +5,10 @@ import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { DRIFT_CASES, roundsOf } from "./support/drift-cases";
 import { freshCluster } from "./support/fresh";
-import { hosts, on, onAll, printed, resources, succeed } from "./support/stack";
+import { hosts, MAIN_PID, on, onAll, printed, resources, succeed } from "./support/stack";
 
 const stack = freshCluster("drift");
 const { lab } = stack;
-const PID = "systemctl show --property MainPID --value etcd.service";
 
 const rounds = roundsOf(DRIFT_CASES, hosts).map((round) => ({
   cases: [...round].flatMap(([host, cases]) => cases.map((drift) => ({ host, ...drift }))),
@@ -34,7 +33,7 @@ test.each(
   }
   const pids = new Map(
     await Promise.all(
-      hosts.map(async (host): Promise<[string, string]> => [host, await on(lab, host, PID)]),
+      hosts.map(async (host): Promise<[string, string]> => [host, await on(lab, host, MAIN_PID)]),
     ),
   );
 
@@ -52,7 +51,7 @@ test.each(
   }
   for (const host of hosts) {
     const restarts = cases.some((drift) => drift.host === host && drift.restarts !== undefined);
-    const restarted = (await on(lab, host, PID)) !== pids.get(host);
+    const restarted = (await on(lab, host, MAIN_PID)) !== pids.get(host);
     if (!cases.some((drift) => drift.host === host && drift.mayRestart)) {
       expect(restarted, `${host} was restarted`).toBe(restarts);
     }

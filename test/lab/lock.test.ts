@@ -2,7 +2,17 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { freshStack } from "./support/fresh";
 import { killedUp } from "./support/interrupt";
-import { eventually, hosts, on, onAll, printed, refuse, Stack, succeed } from "./support/stack";
+import {
+  eventually,
+  hosts,
+  MAIN_PID,
+  on,
+  onAll,
+  printed,
+  refuse,
+  Stack,
+  succeed,
+} from "./support/stack";
 
 const first = freshStack("first");
 const { lab } = first;
@@ -62,7 +72,7 @@ test("another stack, which has neither the CA nor the state of this cluster, is 
 describe("a run that ends while a step goes on", () => {
   const APPLYING = "flock -n /run/etcd-on-pulumi.applying true";
   const quota = (bytes: number) => first.configure({ settings: { "quota-backend-bytes": bytes } });
-  const pids = () => onAll(lab, "systemctl show --property MainPID --value etcd.service");
+  const pids = () => onAll(lab, MAIN_PID);
   /** The host of the member that is to restart next, once its step is at work. */
   async function slowed(): Promise<string> {
     let found: string | undefined;

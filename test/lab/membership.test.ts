@@ -8,11 +8,19 @@ import { hostAddress } from "../support/lab";
 import { ask } from "./support/etcdctl";
 import { freshStack } from "./support/fresh";
 import { unnoticed } from "./support/load";
-import { eventually, on, onAll, printed, refuse, resources, succeed } from "./support/stack";
+import {
+  eventually,
+  MAIN_PID,
+  on,
+  onAll,
+  printed,
+  refuse,
+  resources,
+  succeed,
+} from "./support/stack";
 
 const stack = freshStack("membership", { hosts: 5 });
 const { lab } = stack;
-const PID = "systemctl show --property MainPID --value etcd.service";
 const LEFT =
   "find / -xdev \\( -name '*etcd*' -o -name kubernetes \\) -not -path '/proc/*' -not -path '/sys/*'; nft list tables";
 
@@ -73,7 +81,7 @@ async function lead(name: string): Promise<void> {
 }
 
 test("one node becomes three in one edit, and the one that was there is not restarted", async () => {
-  const before = await on(lab, "etcd01", PID);
+  const before = await on(lab, "etcd01", MAIN_PID);
   edit("etcd01", "etcd02", "etcd03");
   await unnoticed("1 to 3", lab, stack, async () => {
     expect(printed(await succeed(stack.preview()))).toContain(
@@ -82,21 +90,21 @@ test("one node becomes three in one edit, and the one that was there is not rest
     await up();
   });
   await expectMembers("etcd01", "etcd02", "etcd03");
-  expect(await on(lab, "etcd01", PID)).toBe(before);
+  expect(await on(lab, "etcd01", MAIN_PID)).toBe(before);
 });
 
 test("three become four, five, and three again without the first one, which leads", async () => {
   const { clusterId } = await stack.outputs();
   await lead("etcd01");
   const work = async () => {
-    const before = await onAll(lab, PID, FIVE.slice(0, 3));
+    const before = await onAll(lab, MAIN_PID, FIVE.slice(0, 3));
     for (const number of [4, 5]) {
       edit(...FIVE.slice(0, number));
       const said = await up();
       expect(said).toContain("joined as a learner and was promoted");
       expect(said).not.toMatch(/etcd0[123]-(binaries|files|member) updated/);
     }
-    expect(await onAll(lab, PID, FIVE.slice(0, 3))).toEqual(before);
+    expect(await onAll(lab, MAIN_PID, FIVE.slice(0, 3))).toEqual(before);
     edit("etcd03", "etcd04", "etcd05");
     expect(printed(await succeed(stack.preview()))).toContain(
       "members: 5 voters, 5 healthy; etcd01 is removed; etcd02 is removed; afterwards: 3 voters, quorum 2",
@@ -104,7 +112,7 @@ test("three become four, five, and three again without the first one, which lead
     const said = await up();
     expect(said).toMatch(/etcd01: member [0-9a-f]+ left the cluster/);
     expect(said).toMatch(/etcd02: member [0-9a-f]+ left the cluster/);
-    expect(await on(lab, "etcd03", PID)).toBe(before[2]);
+    expect(await on(lab, "etcd03", MAIN_PID)).toBe(before[2]);
   };
   await unnoticed("3 to 4 to 5 to 3", lab, stack, work, { failedRequests: false });
   await expectMembers("etcd03", "etcd04", "etcd05");

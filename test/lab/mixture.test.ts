@@ -17,7 +17,7 @@ import {
   takeAway,
 } from "./support/situations/scene";
 import type { Situation } from "./support/situations/situation";
-import { hosts, on, onAll, printed, Stack, succeed } from "./support/stack";
+import { hosts, MAIN_PID, on, onAll, printed, Stack, succeed } from "./support/stack";
 
 const { lab } = freshStack("mixture");
 const seed = Number(process.env.SEED ?? 1);
@@ -113,8 +113,6 @@ async function drifts(stack: Stack, { drift, driftsOn }: Mixture): Promise<void>
   expect(await look()).toBe(before);
 }
 
-const PIDS = "systemctl show --property MainPID --value etcd.service";
-
 describe(`${clusters} clusters of seed ${seed}`, () => {
   test.each(Array.from({ length: clusters }, (_, index) => index + 1))(
     "cluster %i",
@@ -140,10 +138,10 @@ describe(`${clusters} clusters of seed ${seed}`, () => {
       await succeed(stack.up({ timeoutMs: TIMEOUT_MS }));
       await succeed(stack.previewNothing());
       await drifts(stack, drawn);
-      const before = await onAll(lab, PIDS);
+      const before = await onAll(lab, MAIN_PID);
       await configureFor(stack, given, { ...values, settings: { "heartbeat-interval": 90 } });
       await succeed(stack.up({ timeoutMs: TIMEOUT_MS }));
-      for (const [index, pid] of (await onAll(lab, PIDS)).entries()) {
+      for (const [index, pid] of (await onAll(lab, MAIN_PID)).entries()) {
         expect(pid).not.toBe(before[index]);
       }
       await succeed(stack.previewNothing());

@@ -4,7 +4,7 @@ import { hostAddress } from "../support/lab";
 import { freshStack } from "./support/fresh";
 import { difference, hostStates } from "./support/host-state";
 import { expectOneCluster, killedUp } from "./support/interrupt";
-import { hosts, on, onAll, printed, refuse, succeed } from "./support/stack";
+import { hosts, MAIN_PID, on, onAll, printed, refuse, succeed } from "./support/stack";
 
 const stack = freshStack("replace");
 const { lab } = stack;
@@ -20,8 +20,7 @@ let processes: string[];
 const replacing = (...patterns: readonly string[]) =>
   patterns.flatMap((pattern) => ["--replace", pattern]);
 const members = async () => (await stack.outputs()).members.map(({ id }) => id);
-const pids = (names: readonly string[]) =>
-  onAll(lab, "systemctl show --property MainPID --value etcd.service", names);
+const pids = (names: readonly string[]) => onAll(lab, MAIN_PID, names);
 
 /** A new cluster with the article's key, for the tests to come. */
 async function begin(names: readonly string[]): Promise<void> {

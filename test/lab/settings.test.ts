@@ -5,6 +5,7 @@ import { freshCluster } from "./support/fresh";
 import {
   eventually,
   hosts,
+  MAIN_PID,
   onAll,
   printed,
   refuse,
@@ -20,10 +21,7 @@ const FLAG = "--quota-backend-bytes=4294967296";
 
 /** Whether each member runs with the flag. */
 async function flagged(): Promise<boolean[]> {
-  const lines = await onAll(
-    lab,
-    "tr '\\0' ' ' </proc/$(systemctl show --property MainPID --value etcd.service)/cmdline",
-  );
+  const lines = await onAll(lab, `tr '\\0' ' ' </proc/$(${MAIN_PID})/cmdline`);
   return lines.map((line) => line.includes(` ${FLAG}`));
 }
 
@@ -41,10 +39,9 @@ async function absences(): Promise<(readonly [from: number, to: number])[]> {
 }
 
 async function expectRolled(run: () => Promise<void>): Promise<void> {
-  const pid = "systemctl show --property MainPID --value etcd.service";
-  const before = await onAll(lab, pid);
+  const before = await onAll(lab, MAIN_PID);
   await run();
-  const after = await onAll(lab, pid);
+  const after = await onAll(lab, MAIN_PID);
   expect(after.filter((id, index) => id === before[index])).toEqual([]);
   const [first, second, third] = await absences();
   expect(first?.[0]).toBeGreaterThan(0);
@@ -79,8 +76,7 @@ test("a setting that is taken back leaves no trace", async () => {
 });
 
 test("a setting that etcd refuses stops at the first member, which runs on as it was", async () => {
-  const pid = "systemctl show --property MainPID --value etcd.service";
-  const before = await onAll(lab, pid);
+  const before = await onAll(lab, MAIN_PID);
   stack.configure({
     settings: { "auth-token": "jwt,pub-key=/etc/none.pem,sign-method=RS256" },
   });
@@ -88,7 +84,7 @@ test("a setting that etcd refuses stops at the first member, which runs on as it
   expect(message).toContain("settings changed: auth-token=jwt,pub-key=/etc/none.pem");
   expect(message).toContain("rolled back to the last working one: etcd exits at every start:");
   expect(message).toContain("open /etc/none.pem: no such file or directory");
-  const after = await onAll(lab, pid);
+  const after = await onAll(lab, MAIN_PID);
   expect(after.filter((id, index) => id !== before[index])).toHaveLength(1);
   await succeed(stack.etcdctl(["put", "otra", "sirve"]));
   stack.configure({});

@@ -2,17 +2,16 @@
 import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { z } from "zod";
 import { checkout, hostAddress } from "../support/lab";
 import { freshCluster } from "./support/fresh";
 import { expectOneCluster, interruptedUp } from "./support/interrupt";
-import { hosts, onAll, printed, refuse, resources, succeed } from "./support/stack";
+import { hosts, MAIN_PID, onAll, printed, refuse, resources, succeed } from "./support/stack";
 
 const stack = freshCluster("verbs");
 const { lab } = stack;
 let clusterId: string;
 
-const pids = () => onAll(lab, "systemctl show --property MainPID --value etcd.service");
+const pids = () => onAll(lab, MAIN_PID);
 const step = (name: string) =>
   `urn:pulumi:verbs::etcd::etcd:index:Cluster$etcd:index:Node$command:remote:Command::${name}`;
 const value = async () =>
@@ -94,16 +93,9 @@ test("state delete of a member's step makes the next up run it again, which find
 
 /** The members' steps in the order of their chain in the state, which a roll leaves as its leader was. */
 async function chain(): Promise<string[]> {
-  const { deployment } = z
-    .object({
-      deployment: z.object({
-        resources: z.array(
-          z.object({ urn: z.string(), dependencies: z.array(z.string()).default([]) }),
-        ),
-      }),
-    })
-    .parse(JSON.parse(await stack.exportState()));
-  const dependencies = new Map(deployment.resources.map((each) => [each.urn, each.dependencies]));
+  const dependencies = new Map(
+    (await stack.stateResources()).map((each) => [each.urn, each.dependencies]),
+  );
   const place = (urn: string): number =>
     Math.max(
       0,

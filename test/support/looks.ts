@@ -1,5 +1,6 @@
 import { FIRST_CA } from "../../components/config/types";
 import type { HostState, InspectedHost } from "../../components/hosts/host-state";
+import { unread } from "../../components/hosts/probe-output";
 import { type Desired, makePlan } from "../../components/plan/plan";
 import type { StepName } from "../../components/scripts/steps";
 import { node } from "./fixtures";
@@ -41,19 +42,11 @@ export const settled = (
   drift: Partial<Record<StepName, readonly string[]>> = {},
   change: Partial<Seen> = {},
 ): Seen => ({
-  inspected: true,
+  ...unread(),
   bootstrapped: true,
-  findings: [],
   receipts: new Map(
     LASTING.map((step) => [step, { revision: BEFORE[step], drift: drift[step] ?? [] }]),
   ),
-  unit: [],
-  leader: false,
-  empty: false,
-  members: [],
-  nodes: [],
-  peerUrlsSeen: [],
-  certificates: [],
   ...change,
 });
 

@@ -27,6 +27,17 @@ const salted = z.object({ encryptionsalt: z.string() });
 
 export const hosts: readonly string[] = ["etcd01", "etcd02", "etcd03"];
 
+/** Run on a host: the process ID of its member, 0 when there is none. */
+export const MAIN_PID = "systemctl show --property MainPID --value etcd.service";
+
+const stateSchema = z.object({
+  deployment: z.object({
+    resources: z
+      .array(z.object({ urn: z.string(), dependencies: z.array(z.string()).default([]) }))
+      .default([]),
+  }),
+});
+
 /** The lab's. A CA keeps its subject for life. */
 export const subject = {
   country: "US",
@@ -130,6 +141,11 @@ export class Stack {
   async exportState(showSecrets = false): Promise<string> {
     const secrets = showSecrets ? ["--show-secrets"] : [];
     return (await succeed(this.pulumi(["stack", "export", ...secrets]))).stdout;
+  }
+
+  /** Those of the state; what a killed run left pending is not among them. */
+  async stateResources() {
+    return stateSchema.parse(JSON.parse(await this.exportState())).deployment.resources;
   }
 
   /** Forgets the stack without touching its hosts. */

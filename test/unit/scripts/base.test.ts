@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { ScriptName } from "../../../components/scripts/bundle";
 import { type PaperHost, paperHost, whyNot } from "../../support/paper-host";
 
 const reason = whyNot();
@@ -11,10 +12,9 @@ describe.skipIf(reason !== undefined)(`lib/base.sh${reason ? ` (skipped: ${reaso
   afterAll(() => host.close());
 
   /** Runs lines of bash with what a step has at hand; links are made by one alone. */
-  const lines = (script: string) =>
-    host.run(script.includes("symlink ") ? "binaries" : "host", ["eval", script]);
-  const ok = (script: string) => {
-    expect(lines(script)).toMatchObject({ status: 0, stderr: "" });
+  const lines = (script: string, step: ScriptName = "host") => host.run(step, ["eval", script]);
+  const ok = (script: string, step?: ScriptName) => {
+    expect(lines(script, step)).toMatchObject({ status: 0, stderr: "" });
   };
 
   describe("what a step says", () => {
@@ -124,7 +124,7 @@ describe.skipIf(reason !== undefined)(`lib/base.sh${reason ? ` (skipped: ${reaso
   });
 
   test("symlink makes and changes a link by rename", () => {
-    ok("symlink /etc/hosts /etc/link; symlink /etc/passwd /etc/link");
+    ok("symlink /etc/hosts /etc/link; symlink /etc/passwd /etc/link", "binaries");
     expect(host.sh("readlink /etc/link; ls /etc | grep -c '^link'")).toBe("/etc/passwd\n1");
   });
 
@@ -191,6 +191,7 @@ describe.skipIf(reason !== undefined)(`lib/base.sh${reason ? ` (skipped: ${reaso
     const drift = (change: string): string[] => {
       ok(
         "rm -rf /etc/d; mkdir -m 0750 /etc/d; install_file 0640 root:root /etc/d/file <<<x; symlink file /etc/d/link; receipt files first /etc/d /etc/d/file /etc/d/link",
+        "binaries",
       );
       host.sh(change);
       return host
