@@ -2,7 +2,7 @@ import { remote } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { Connection, Endpoint } from "./config/types";
 import { plainWords, remoteInput, remoteShell } from "./hosts/remote-shell";
-import { assemble, quote, type ScriptName } from "./scripts/bundle";
+import { quote, type ScriptName, stepInput } from "./scripts/bundle";
 import { type Freeze, MINUTES } from "./scripts/steps";
 
 /**
@@ -44,7 +44,7 @@ export function step(
   const limit = `${MINUTES[args.script]}m`;
   const stdin = pulumi
     .output(args.values)
-    .apply((values) => remoteInput(args.connection, assemble(args.script, values)));
+    .apply((values) => remoteInput(args.connection, stepInput(args.script, values)));
   const secret = args.script === "files" || args.connection.sudoPassword !== undefined;
   return new remote.Command(
     name,

@@ -44,6 +44,7 @@ const PARTS: Readonly<Record<string, string>> = {
   PEER_URLS: `${PEER_URL}(?:,${PEER_URL}){0,9}`,
   QUOTA: String.raw`[1-9]\d{0,15}`,
   REVISION: NUMBER,
+  SCRIPT: "[a-z]{1,16}-[0-9a-f]{16}",
   SECONDS: String.raw`\d{1,12}`,
   SERIES: String.raw`\d{1,4}\.\d{1,4}`,
   STEP: "(?:host|binaries|files|member)",

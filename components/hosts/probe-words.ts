@@ -84,6 +84,11 @@ const WORDS = {
     ...PROSE,
     read: text("unfinished"),
   },
+  script: {
+    says: "A script of a step that is on the host, and whole; in an `up`.",
+    ...{ form: "SCRIPT", most: 50 },
+    read: texts("scripts"),
+  },
   finding: {
     says: "The preflight refuses this. Behind `always` it stops every run, behind `change` those that change the host, behind `note` none; `unreachable NAME:` says which neighbour it is about.",
     ...{ ...PROSE, most: 20 },

@@ -1,11 +1,10 @@
 import type { Connection } from "../config/types";
-import { assemble, packScripts } from "../scripts/bundle";
-import { STEPS } from "../scripts/steps";
+import { assemble, gzipped, hostScript, STEP_SCRIPTS } from "../scripts/bundle";
 import type { HostState } from "./host-state";
 import { logIn, PATIENCE, type Patience } from "./login";
 import { between, newMark } from "./marks";
 import { readAnswer } from "./probe-output";
-import { tellAll } from "./session";
+import type { Kept } from "./session";
 import { explain, notAsExpected } from "./ssh-errors";
 import { WATCHED } from "./ssh-options";
 
@@ -63,17 +62,27 @@ export async function probeHosts(
       ),
     ],
   );
-  // While the hosts answer.
-  setImmediate(packScripts, STEPS);
   return new Map(await Promise.all(hosts));
 }
 
+/** Hosts that an up has locked, and the scripts that they have. */
+const held: { readonly session: Kept; readonly scripts: readonly string[] }[] = [];
+
 /**
- * The hosts are this stack's and their nodes stay: what a gate's delete released, in a destroy that
- * was stopped for example, is taken back (scripts/lib/keep.sh). Reaches the hosts that an up has locked.
+ * The hosts are this stack's and their nodes stay: they are sent the scripts that they lack (scripts/lib/scripts.sh), and what a gate's
+ * delete released, in a destroy that was stopped for example, is taken back (scripts/lib/keep.sh). Reaches the hosts that an up has locked.
  */
 export function keepNodes(): void {
-  tellAll("keep");
+  for (const { session, scripts } of held) {
+    for (const script of STEP_SCRIPTS) {
+      const { name, text } = hostScript(script);
+      if (!scripts.includes(name)) {
+        const base64 = gzipped(text);
+        session.tell(`script ${name} ${base64.length}\n${base64}`);
+      }
+    }
+    session.tell("keep\n");
+  }
 }
 
 async function lookAt(
@@ -111,8 +120,14 @@ async function lookAt(
   if (lines === undefined) {
     return nonsense("its output is missing");
   }
-  void answer.lost?.then((words) => holding?.onLost(name, words));
+  void answer.kept?.lost.then((words) => holding?.onLost(name, words));
   const { started, begun: ended } = answer;
   const host = readAnswer(lines, { started, ended, maximumClockSkew });
-  return typeof host === "string" ? nonsense(`it printed ${host}`) : host;
+  if (typeof host === "string") {
+    return nonsense(`it printed ${host}`);
+  }
+  if (answer.kept !== undefined && host.inspected) {
+    held.push({ session: answer.kept, scripts: host.scripts ?? [] });
+  }
+  return host;
 }

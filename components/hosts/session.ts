@@ -28,17 +28,16 @@ export interface Answer {
   readonly begun: number;
   /** It said more than anybody has to say, on both streams together, and was ended for it. */
   readonly flooded: boolean;
-  /** Of a session that is kept: resolves with ssh's last words when it ends before this program does. */
-  readonly lost?: Promise<string>;
+  /** Of a session that is kept. */
+  readonly kept?: Kept;
 }
 
-const kept = new Set<ChildProcessWithoutNullStreams>();
-
-/** Says one word, a line, to every command that was kept and still runs. */
-export function tellAll(word: string): void {
-  for (const child of kept) {
-    child.stdin.write(`${word}\n`);
-  }
+/** A session that goes on for as long as this program runs. */
+export interface Kept {
+  /** Writes to the command's standard input, if it still runs. */
+  readonly tell: (text: string) => void;
+  /** Resolves with ssh's last words when it ends before this program does. */
+  readonly lost: Promise<string>;
 }
 
 export interface Talk {
@@ -46,7 +45,7 @@ export interface Talk {
   readonly mark: string;
   /**
    * The command is to go on after its end mark, for as long as this program runs. It ends by itself
-   * then, because its standard input does; until then `tellAll` reaches it.
+   * then, because its standard input does.
    *
    * @default false
    */
@@ -136,6 +135,10 @@ class Session {
     });
   }
 
+  readonly #tell = (text: string): void => {
+    this.#child.stdin.write(text);
+  };
+
   /** @returns whether more of it is wanted: not after the answer, nor from a host that floods. */
   #take(chunks: Buffer[], chunk: Buffer): boolean {
     if (this.#settled) {
@@ -161,7 +164,7 @@ class Session {
       dials: words === undefined ? 1 : 0,
       begun: this.#begun,
       flooded: this.#bytes > MOST_BYTES,
-      ...(this.#talk.keep ? { lost: this.#lost } : {}),
+      ...(this.#talk.keep ? { kept: { tell: this.#tell, lost: this.#lost } } : {}),
     });
   }
 }
@@ -179,13 +182,11 @@ function lastWords(child: ChildProcessWithoutNullStreams): Promise<string> {
 
 /** For as long as this program runs; nothing of it keeps this program from ending. */
 function keepAlive(child: ChildProcessWithoutNullStreams): void {
-  kept.add(child);
   const alive = setInterval(() => child.stdin.write("\n"), ALIVE_SECONDS * 1000);
   alive.unref();
   child.unref();
   child.on("close", () => {
     clearInterval(alive);
-    kept.delete(child);
   });
   for (const stream of [child.stdin, child.stdout, child.stderr]) {
     if (stream instanceof Socket) {

@@ -11,7 +11,7 @@ const steps = (...names: readonly string[]) => names.map((name) => `steps/${name
 /** Every question to etcd reads its answer by one grammar. */
 const ETCD = lib("member-list", "etcd");
 /** Every step says that its node stays, before it does anything. */
-const STEP = lib("base", "lock", "keep");
+const STEP = lib("base", "scripts", "lock", "keep");
 /** What lies on the host, and whose it is. */
 const HOLDINGS = lib("as-etcd", "belongings", "data", "data-identity");
 const ALARMS = lib("hash", "alarms", "causes");
@@ -34,7 +34,7 @@ const PARTS = {
     ...[...lib("base", "lock", "as-etcd"), ...ETCD],
     ...[...lib("data-identity", "membership", "leave"), ...steps("drain")],
   ],
-  lost: [...lib("base", "lock"), ...ETCD, ...lib("membership"), ...steps("lost")],
+  lost: [...lib("base", "scripts", "lock"), ...ETCD, ...lib("membership"), ...steps("lost")],
   health: [
     ...[...STEP, ...lib("as-etcd"), ...ETCD],
     ...lib("data-identity", "version-change", "wait", "membership", "firewall"),
@@ -48,6 +48,9 @@ const PARTS = {
 
 export type ScriptName = keyof typeof PARTS;
 
+/** Those that steps run; the others are sent whole. */
+export const STEP_SCRIPTS = ["host", "binaries", "files", "member", "health", "lost"] as const;
+
 /** What is called from outside of a script. */
 const CALLS = ["run_step", "apply", "delete", "drain", "probe", "keep_lock"];
 
@@ -60,35 +63,65 @@ export function quote(value: string): string {
 }
 
 /**
- * What is sent to `bash -p -s -- FUNCTION ARGUMENT...` on standard input: the values as quoted
- * assignments, then what the script has need of in its files, packed into one line, then the call.
+ * What is sent to `bash -p -s -- FUNCTION ARGUMENT...` on standard input where the host is asked, and nothing is kept of it: the values
+ * as quoted assignments, then what the script has need of in its files, packed into one line, then the call.
  *
  * @param values shell variables by name, uppercase.
  */
 export function assemble(script: ScriptName, values: Readonly<Record<string, string>>): string {
-  const assignments = Object.entries(values).map(([name, value]) => `${name}=${quote(value)}\n`);
+  const base64 = gzipped(plain(script));
+  // bash reads a script on its standard input byte by byte, a system call each; so it has head read the line.
+  const read = `eval "$(head -c ${base64.length} | base64 -d | gzip -d)"\n${base64}\n`;
   // The call's own standard input is closed: nothing it starts may read on in the script.
-  return `${assignments.join("")}${packed(script)}run_step "$@" </dev/null\n`;
+  return `${assignments(values)}${read}run_step "$@" </dev/null\n`;
 }
 
-const kept = new Map<ScriptName, string>();
-
-/** So that the steps find them packed: it takes a while. */
-export function packScripts(scripts: readonly ScriptName[]): void {
-  scripts.forEach(packed);
+/**
+ * The same for a step, whose script the run has put on the host before (lib/scripts.sh): the state keeps every step's text twice, is
+ * written at every step, and shows in a preview by this one name that a script has changed.
+ */
+export function stepInput(script: ScriptName, values: Readonly<Record<string, string>>): string {
+  return `${assignments({ ...values, SCRIPT: hostScript(script).name })}${loader()}`;
 }
 
-/** The state keeps every step's text twice and is written at every step: a third of it is enough. */
-function packed(script: ScriptName): string {
-  const before = kept.get(script);
+/** A script as a host has it. */
+export interface HostScript {
+  /** `STEP-DIGEST`, the beginning of the text's SHA-256. */
+  readonly name: string;
+  readonly text: string;
+}
+
+const DIGEST_LENGTH = 16;
+const hostScripts = new Map<ScriptName, HostScript>();
+
+export function hostScript(script: ScriptName): HostScript {
+  const before = hostScripts.get(script);
   if (before !== undefined) {
     return before;
   }
-  const base64 = gzipped(plain(script));
-  // bash reads a script on its standard input byte by byte, a system call each; so it has head read the line.
-  const line = `eval "$(head -c ${base64.length} | base64 -d | gzip -d)"\n${base64}\n`;
-  kept.set(script, line);
-  return line;
+  const text = plain(script);
+  const digest = createHash("sha256").update(text).digest("hex").slice(0, DIGEST_LENGTH);
+  const made = { name: `${script}-${digest}`, text };
+  hostScripts.set(script, made);
+  return made;
+}
+
+function assignments(values: Readonly<Record<string, string>>): string {
+  return Object.entries(values)
+    .map(([name, value]) => `${name}=${quote(value)}\n`)
+    .join("");
+}
+
+let loaderText: string | undefined;
+
+function loader(): string {
+  loaderText ??= source("lib/load");
+  return loaderText;
+}
+
+/** One file, without whole-line comments. */
+function source(part: string): string {
+  return readFileSync(join(__dirname, `${part}.sh`), "utf8").replace(/^\s*#.*\n/gm, "");
 }
 
 /** Beside the compiled program (tools/start.cjs): to pack the scripts takes as long as to load half of it. */
@@ -123,9 +156,7 @@ export function gzipped(text: string): string {
 
 /** The script's files, without whole-line comments and without functions that it never calls. Exported for the tests. */
 export function plain(script: ScriptName): string {
-  const text = PARTS[script]
-    .map((part) => readFileSync(join(__dirname, `${part}.sh`), "utf8").replace(/^\s*#.*\n/gm, ""))
-    .join("\n");
+  const text = PARTS[script].map(source).join("\n");
   const functions = new Map<string, string>();
   const beside = text.replace(FUNCTION, (whole: string, name: string) => {
     // Of several with one name bash takes the last.

@@ -291,6 +291,7 @@ receipt() {
     printf 'revision %s\n' "$revision"
     describe "$@"
   } | install_file 0600 root:root "$STATE/receipts/$step"
+  keep_own_script
 }
 
 # The machine's architecture as etcd's releases spell it; fails where there is none.

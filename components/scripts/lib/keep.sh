@@ -13,6 +13,7 @@ RELEASED=$STATE/released
 keep_host() {
   if [ ! -e "$KEPT" ]; then install_file 0600 root:root "$KEPT" </dev/null; fi
   rm -f "$RELEASED"
+  keep_own_script
 }
 
 # release_host: by the gate's delete. A repeated destroy finds it done.

@@ -79,12 +79,15 @@ tell_lock() { if [ -n "$lock_words" ]; then printf '%s\n' "$lock_words"; fi; }
 
 lock_is_held() { [ -e "$LOCK" ] && ! flock -n -s 3 3<"$LOCK"; }
 
-# keep_lock: the look is over. Standard input is the program's, which says "keep" when the hosts are its stack's, and else that it is
-# still there.
+# keep_lock: the look is over. Standard input is the program's, which sends the scripts that this host lacks and says "keep" when the hosts
+# are its stack's, and else that it is still there.
 keep_lock() {
-  local word
-  while read -r -t "$SILENCE_SECONDS" word; do
-    if [ "$word" = keep ]; then take_back; fi
+  local word name length
+  while read -r -t "$SILENCE_SECONDS" word name length; do
+    case $word in
+      script) take_script "$name" "$length" ;;
+      keep) take_back ;;
+    esac
   done
 }
 

@@ -167,7 +167,7 @@ remove() {
     groupdel etcd
   fi
   doing "removing $STATE"
-  rm -rf "$STATE"
+  rm -rf "$STATE" "$ARRIVED"
 }
 
 # remove_user: userdel takes its group along. A run that was killed in between has left the one without the other; a group that was

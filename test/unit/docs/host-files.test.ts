@@ -40,7 +40,7 @@ function usesIn(texts: Texts): Uses {
       add(path.replace('"', ""), script);
     }
     for (const [name, path] of constants) {
-      if (new RegExp(`\\$\\{?${name}\\b`).test(used)) {
+      if (new RegExp(`\\$\\{?${name}\\b`).test(used) || used.includes(`${path}/`)) {
         add(path, script);
       }
     }

@@ -12,7 +12,7 @@ import { PATIENCE } from "../../../components/hosts/login";
 import { type Holding, KEEP_LOCK, keepNodes, probeHosts } from "../../../components/hosts/probe";
 import { run } from "../../../components/hosts/session";
 import { sshOptions } from "../../../components/hosts/ssh-options";
-import { plain } from "../../../components/scripts/bundle";
+import { gzipped, hostScript, plain, STEP_SCRIPTS } from "../../../components/scripts/bundle";
 import { connection } from "../../support/fixtures";
 import { type Answer, answered, keyPair, type Sshd, startSshd } from "../../support/sshd";
 
@@ -79,7 +79,23 @@ describe("a look over SSH", () => {
     expect(server.commands).toEqual([]);
     expect(server.heard()).toContain(`\n${KEEP_LOCK}`);
     keepNodes();
-    await expect.poll(() => server.heard()).toContain(`\n${KEEP_LOCK}keep\n`);
+    const { name, text } = hostScript("host");
+    const sent = `script ${name} ${gzipped(text).length}\n${gzipped(text)}`;
+    await expect.poll(() => server.heard()).toContain("keep\n");
+    expect(server.heard()).toContain(`\n${KEEP_LOCK}${sent}script binaries-`);
+  });
+
+  test("of an up sends the scripts that the host lacks, and no others", async () => {
+    const scripts = STEP_SCRIPTS.filter((script) => script !== "health").map(
+      (script) => `script ${hostScript(script).name}`,
+    );
+    const server = await sshd({ stdout: answered(...scripts), after: `\n${KEEP_LOCK}` });
+    const values = { NODE: "etcd01" };
+    await probeHosts(new Map([["a", { connection: to(server), values }]]), 2, holding());
+    keepNodes();
+    await expect.poll(() => server.heard()).toContain("keep\n");
+    const [, heard = ""] = server.heard().split(`\n${KEEP_LOCK}`);
+    expect(heard.match(/script [a-z]+-/g)).toEqual(["script health-"]);
   });
 
   test("of an up is patient with a host that waits for the steps of a killed run, and says which", async () => {

@@ -133,7 +133,8 @@ describe("assemble", () => {
   });
 
   test("uses every function of every script file", () => {
-    const files = shellScripts();
+    // It is no part of a script: a step's standard input ends with it.
+    const files = shellScripts().filter((file) => file !== "lib/load.sh");
     const sent = (text: string) => [...text.matchAll(/^\w+\(\)/gm)].map(([name]) => name);
     const used = new Set(SCRIPTS.flatMap((script) => sent(plain(script))));
     const unused = files.flatMap((file) => {
