@@ -38,6 +38,29 @@ function later(...request) {
   );
 }
 
+/**
+ * A module of which the SDK's tracing takes out its classes and functions at once: each is loaded when it is called. Nobody else gets
+ * them so, because classes are also made from classes.
+ */
+function partsLater(request, parent, ...rest) {
+  const real = () => load(request, parent, ...rest);
+  if (!parent?.filename?.endsWith(TRACING)) {
+    return real();
+  }
+  const part = (name) =>
+    new Proxy(callable, {
+      apply: (_, self, words) => Reflect.apply(real()[name], self, words),
+      construct: (_, words) => Reflect.construct(real()[name], words),
+      get: (_, property) => real()[name][property],
+    });
+  return new Proxy({}, { get: (_, name) => part(name) });
+}
+
+/** What a function and a class have in common. */
+function callable() {}
+
+const TRACING = join("cmd", "run", "tracing.js");
+
 /** Of V8's debugger, once it is on. */
 let session;
 
@@ -79,6 +102,10 @@ function sourceMapsLater(...request) {
 const LATER = [
   // 300 modules and the compiler, for functions that are serialized.
   [/^@npmcli\/arborist$|\/typescript-shim$/, later],
+  // The API for programs that run Pulumi, and what reads the manifests of packages for functions that are serialized.
+  [/^\.\/automation$|^normalize-package-data$|^js-yaml$/, later],
+  // 200 modules for --tracing.
+  [/^@opentelemetry\/(?!api$)/, partsLater],
   // zod's messages in 50 languages; the one that it speaks is loaded by itself.
   [/^\.\.\/locales\/index\.cjs$/, later],
   [/^\.\/v8Hooks$|\/closure\/v8Hooks$/, debuggerLater],

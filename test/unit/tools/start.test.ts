@@ -263,6 +263,39 @@ describe("tools/preload.cjs", () => {
     expect(parent({ ...traced, ...PLAIN })).toBe(traced.TRACEPARENT);
   });
 
+  test("has spans of --tracing made and sent as without it", () => {
+    const script = `
+      const { createServer } = require("node:http");
+      const server = createServer((request, response) => {
+        let body = "";
+        request.on("data", (chunk) => (body += chunk));
+        request.on("end", () => {
+          response.end();
+          const [span] = JSON.parse(body);
+          console.log(span.name, span.localEndpoint.serviceName, Object.keys(span.tags).sort().join());
+          process.exit(0);
+        });
+      });
+      server.listen(0, "127.0.0.1", () => {
+        const tracing = require("@pulumi/pulumi/cmd/run/tracing");
+        tracing.start("http://127.0.0.1:" + server.address().port + "/api/v2/spans");
+        tracing.newSpan("of a test").end();
+      });`;
+    const lazy = node(PRELOAD, script);
+    expect(lazy.stdout).toMatch(/^of a test nodejs-runtime .*service\.name/);
+    expect(lazy.stdout).toBe(node([], script).stdout);
+  });
+
+  test("has the Automation API loaded when it is used", () => {
+    const script = `
+      const { automation } = require("@pulumi/pulumi");
+      const loaded = () => Object.keys(require.cache).some((file) => file.includes("automation"));
+      const before = loaded();
+      console.log(before, automation.fullyQualifiedStackName("a", "b", "c"), loaded());`;
+    expect(node(PRELOAD, script).stdout).toBe("false a/b/c true\n");
+    expect(node([], script).stdout).toBe("true a/b/c true\n");
+  });
+
   test("has zod's languages loaded when one is asked for", () => {
     const script = `
       const { z } = require("zod");
