@@ -15,6 +15,6 @@ trap 'interrupted=1' INT TERM
 status=0
 lab run -- pulumi up --yes --skip-preview || status=$?
 [[ -z $interrupted ]] || exit 130
-[[ $status -ne 0 ]] || lab run -- tsx tools/status.ts || status=$?
+[[ $status -ne 0 ]] || lab run -- node tools/start.cjs tools/status.ts || status=$?
 note "npm start took $(seconds_since "$start")"
 exit "$status"

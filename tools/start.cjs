@@ -1,4 +1,4 @@
-// What Pulumi runs: index.ts, compiled file by file without checking its types (npm run lint does), and kept as it came out.
+// What Pulumi runs, and `node tools/start.cjs FILE ARGUMENT...` for a tool: index.ts or FILE, compiled file by file without checking its types (npm run lint does), and kept as it came out.
 // The compiler alone takes longer to load than the program takes to run.
 const { createHash } = require("node:crypto");
 const {
@@ -10,10 +10,12 @@ const {
   writeFileSync,
 } = require("node:fs");
 const Module = require("node:module");
-const { basename, dirname, join } = require("node:path");
+const { basename, dirname, join, resolve } = require("node:path");
 const preload = require("./preload.cjs");
 
-const cache = join(__dirname, "../node_modules/.cache/etcd");
+/** Of a tool; Pulumi's own program is the main module where it runs this one. */
+const file = require.main === module ? resolve(process.argv[2] ?? "") : undefined;
+const cache = join(__dirname, "../node_modules/.cache/etcd", file ? basename(file, ".ts") : "");
 const compilerOptions = {
   esModuleInterop: true,
   inlineSourceMap: true,
@@ -125,7 +127,10 @@ if (process.listenerCount("unhandledRejection") > 0) {
 if (preload.plain !== undefined) {
   require("@pulumi/pulumi").log.debug(preload.plain);
 }
-module.exports = require("../index.ts");
+if (file !== undefined) {
+  process.argv.splice(1, 1);
+}
+module.exports = require(file ?? "../index.ts");
 if (added) {
   prune();
 }

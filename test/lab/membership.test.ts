@@ -73,7 +73,7 @@ async function lead(name: string): Promise<void> {
   const id = members.find((member) => member.name === name)?.id ?? "";
   // Only the leader itself obeys.
   const asked = endpoints.map((endpoint) =>
-    stack.run(["tsx", "tools/etcdctl.ts", "move-leader", id], {
+    stack.run(["node", "tools/start.cjs", "tools/etcdctl.ts", "move-leader", id], {
       env: { ETCDCTL_ENDPOINTS: endpoint },
     }),
   );

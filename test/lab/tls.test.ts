@@ -31,7 +31,7 @@ const serversAreClients = () =>
 async function gatewaysServe(work: () => Promise<unknown>): Promise<void> {
   const files = mkdtempSync(join(tmpdir(), "etcd-client-"));
   const urls = (await stack.outputs()).endpoints.map((url) => `${url}/v3/kv/range`);
-  await succeed(stack.run(["tsx", "tools/client-files.ts", files]));
+  await succeed(stack.run(["node", "tools/start.cjs", "tools/client-files.ts", files]));
   const asking = lab.run(["bash", "-c", ASK, files, ...urls], { timeoutMs: 300_000 });
   try {
     await work();

@@ -118,7 +118,7 @@ remove_firewall() {
     if is_there "$path" && is_ours "$path"; then units=yes; fi
   done
   if [ "$units" = yes ]; then
-    if is_ours "$FIREWALL_UNIT"; then systemctl --quiet disable --now etcd-firewall.service || true; fi
+    if is_ours "$FIREWALL_UNIT"; then systemctl --quiet disable --now --no-reload etcd-firewall.service || true; fi
     give_up "$FIREWALL_UNIT" "$FIREWALL_DROP_IN" "$FIREWALL_KEEPER"
     rmdir "${FIREWALL_DROP_IN%/*}" "${FIREWALL_KEEPER%/*}" 2>/dev/null || true
     systemctl daemon-reload

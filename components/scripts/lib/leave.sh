@@ -11,7 +11,7 @@ take_member_away() {
   doing "removing its member from the cluster"
   if [ -e "$FORMED" ] && [ ! -e "$STATE/abandon" ]; then leave; fi
   doing "removing its member's data and files"
-  systemctl --quiet disable etcd.service 2>/dev/null || true
+  systemctl --quiet disable --no-reload etcd.service 2>/dev/null || true
   systemctl stop etcd.service 2>/dev/null || true
   systemctl reset-failed etcd.service 2>/dev/null || true
   part_with_data

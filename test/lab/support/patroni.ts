@@ -119,7 +119,7 @@ export class Patroni {
     const directory = join(this.stack.lab.directory, "client");
     rmSync(directory, { recursive: true, force: true });
     mkdirSync(this.stack.lab.directory, { recursive: true });
-    await succeed(this.stack.run(["tsx", "tools/client-files.ts", directory]));
+    await succeed(this.stack.run(["node", "tools/start.cjs", "tools/client-files.ts", directory]));
     for (const name of this.names) {
       for (const file of ["ca.pem", "client.pem", "client-key.pem"]) {
         await this.#write(name, `${FILES}/${file}`, readFileSync(join(directory, file), "utf8"));

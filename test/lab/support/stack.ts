@@ -157,7 +157,7 @@ export class Stack {
   etcdctl(args: readonly string[], through?: readonly string[]): Promise<Result> {
     const env: Record<string, string> =
       through === undefined ? {} : { ETCDCTL_ENDPOINTS: through.map(endpoint).join(",") };
-    return this.run(["tsx", "tools/etcdctl.ts", ...args], { env });
+    return this.run(["node", "tools/start.cjs", "tools/etcdctl.ts", ...args], { env });
   }
 }
 

@@ -80,7 +80,7 @@ describe.skipIf(reason !== undefined)(`step member, leaving${reason ? ` (${reaso
       false,
     ]);
     expect(host.sh("grep -E '^(stop|--quiet disable)' /var/paper/systemctl")).toBe(
-      "stop etcd.service\n--quiet disable etcd.service\nstop etcd.service",
+      "stop etcd.service\n--quiet disable --no-reload etcd.service\nstop etcd.service",
     );
   });
 

@@ -206,7 +206,7 @@ function run(tool: string, asked: string, answer: unknown, out = "out") {
   writeFileSync(join(work, "pulumi"), script, { mode: 0o755 });
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
-    ["--import", "tsx", join(root, `tools/${tool}.ts`), join(work, out)],
+    [join(root, "tools/start.cjs"), join(root, `tools/${tool}.ts`), join(work, out)],
     {
       cwd: root,
       encoding: "utf8",

@@ -105,6 +105,18 @@ describe("tools/start.cjs", () => {
     expect(readdirSync(cache()).sort()).toEqual([...kept(), "v8"].sort());
   });
 
+  test("runs a tool with its arguments, and keeps it apart from the program", () => {
+    start(FIRST);
+    const before = kept();
+    writeFileSync(join(project, "tools/tool.ts"), "console.log(process.argv.slice(2).join());");
+    const tool = ["tools/start.cjs", "tools/tool.ts", "one", "--two"];
+    const run = () => spawnSync(process.execPath, tool, { cwd: project, encoding: "utf8" });
+    expect(run()).toMatchObject({ status: 0, stdout: "one,--two\n", stderr: "" });
+    expect(run().stdout).toBe("one,--two\n");
+    expect(kept()).toEqual(before);
+    expect(readdirSync(join(cache(), "tool"))).toHaveLength(1);
+  });
+
   test("names the file and what is wrong in it", () => {
     const { status, stderr } = start("export = {;\n");
     expect(status).not.toBe(0);

@@ -53,7 +53,7 @@ END
     stdout,
     stderr,
     status: code,
-  } = spawnSync("npx", ["tsx", "tools/status.ts"], {
+  } = spawnSync("node", ["tools/start.cjs", "tools/status.ts"], {
     encoding: "utf8",
     env: { ...process.env, PATH: `${directory}:${process.env.PATH}` },
   });
