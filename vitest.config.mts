@@ -4,10 +4,10 @@ const MINUTE = 60_000;
 
 const LAB = { testTimeout: 10 * MINUTE, hookTimeout: 20 * MINUTE };
 
-/** Tests about time, under the load that judges, and about the lab itself: nothing runs beside them. */
+/** Tests about time, under the load that judges: nothing runs beside them. */
 const ALONE = [
   ...["certificates", "load", "membership", "membership-speed", "patroni", "roll-latency"],
-  ...["tls", "versions", "lab", "lab-recovery"],
+  ...["tls", "versions"],
 ].map((name) => `test/lab/${name}.test.ts`);
 
 /** Figures that need a quiet machine, and a consumer that needs many packages: npm run campaign -- NAME. */

@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # The tests' own labs, never the one that `npm start` made.
 clean() {
   local directory
-  for directory in .lab/test .lab/test-? .lab/labtest; do
+  for directory in .lab/test .lab/test-?; do
     [[ ! -d $directory ]] || LAB_NAME=${directory#.lab/} bash lab/lab.sh down --purge >/dev/null 2>&1 || true
   done
 }

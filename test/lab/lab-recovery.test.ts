@@ -8,8 +8,8 @@ import { fakeProgram, identity, lab, output, reaches, scratch } from "./support/
 import { groupsOf, namespacesOf, processesOf, waitFor } from "./support/processes";
 
 beforeAll(async () => {
+  await lab.down(true);
   await lab.up(2);
-  await lab.reset();
 });
 
 afterAll(async () => {
@@ -21,7 +21,7 @@ describe("a crashed predecessor", () => {
   test.each([
     ["one host and the mirror", /systemd-nspawn.*etcd01|mirror\.ts/],
     ["the containers' supervisors", /systemd-nspawn/],
-    ["the operator namespace", /^etcd-lab-labtest-operator/],
+    ["the operator namespace", new RegExp(`^etcd-lab-${lab.name}-operator`)],
     ["everything", /./],
   ])("that lost %s is taken over with its disks", async (_, pattern) => {
     await lab.exec("etcd01", "echo kept >/root/disk; sync");
@@ -80,7 +80,7 @@ describe("down", () => {
     expect(readFileSync("/proc/self/mounts", "utf8")).not.toMatch(/nsfs|\/\.lab\//);
     expect(await lab.run(["true"])).toMatchObject({
       code: 1,
-      stderr: 'lab: the lab "labtest" is not up: npm run lab -- up\n',
+      stderr: `lab: the lab "${lab.name}" is not up: npm run lab -- up\n`,
     });
     await lab.up(2);
     expect(await output("etcd02", "cat /root/disk")).toBe("kept");
@@ -101,11 +101,11 @@ describe("down", () => {
 
 describe("down --purge", () => {
   test("leaves nothing of the lab in the checkout", async () => {
-    expect(existsSync(join(checkout, "Pulumi.lab-labtest.yaml"))).toBe(true);
+    expect(existsSync(join(checkout, `Pulumi.lab-${lab.name}.yaml`))).toBe(true);
     await lab.down(true);
-    expect([lab.directory, join(checkout, "Pulumi.lab-labtest.yaml")].filter(existsSync)).toEqual(
-      [],
-    );
+    expect(
+      [lab.directory, join(checkout, `Pulumi.lab-${lab.name}.yaml`)].filter(existsSync),
+    ).toEqual([]);
   });
 });
 

@@ -9,8 +9,8 @@ import { checkout, runCommand } from "../support/lab";
 import { lab, output, reaches, scratch, ssh } from "./support/labtest";
 
 beforeAll(async () => {
+  await lab.down(true);
   await lab.up(2);
-  await lab.reset();
 });
 
 afterAll(async () => {
@@ -107,7 +107,7 @@ describe("the operator namespace", () => {
 });
 
 describe("the lab's stack", () => {
-  const file = join(checkout, "Pulumi.lab-labtest.yaml");
+  const file = join(checkout, `Pulumi.lab-${lab.name}.yaml`);
   const schema = z.object({
     config: z.object({
       "etcd:ssh": z.object({ privateKeyFile: z.string(), knownHostsFile: z.string() }),
@@ -118,10 +118,10 @@ describe("the lab's stack", () => {
 
   test("is selected, and configured for the lab of its name beside the project's own files", async () => {
     const selected = await lab.run(["pulumi", "stack", "--show-name"]);
-    expect(selected).toMatchObject({ code: 0, stdout: "lab-labtest\n" });
+    expect(selected).toMatchObject({ code: 0, stdout: `lab-${lab.name}\n` });
     const { config } = schema.parse(parse(readFileSync(file, "utf8")));
     const { privateKeyFile, knownHostsFile } = config["etcd:ssh"];
-    expect(privateKeyFile).toBe(".lab/labtest/ssh/id_ed25519");
+    expect(privateKeyFile).toBe(`.lab/${lab.name}/ssh/id_ed25519`);
     expect(
       [privateKeyFile, knownHostsFile].map((path) => existsSync(join(checkout, path))),
     ).toEqual([true, true]);
@@ -134,12 +134,12 @@ describe("the lab's stack", () => {
     await lab.run(["pulumi", "config", "set", "--path", "host.upgrade", "true"]);
     await lab.up(2);
     expect(readFileSync(file, "utf8")).toContain("upgrade: true");
-    await lab.run(["pulumi", "stack", "rm", "--yes", "lab-labtest"]);
+    await lab.run(["pulumi", "stack", "rm", "--yes", `lab-${lab.name}`]);
     expect(existsSync(file)).toBe(false);
     await lab.up(2);
     expect(readFileSync(file, "utf8")).not.toContain("upgrade: true");
     const selected = await lab.run(["pulumi", "stack", "--show-name"]);
-    expect(selected.stdout).toBe("lab-labtest\n");
+    expect(selected.stdout).toBe(`lab-${lab.name}\n`);
   });
 });
 

@@ -4,11 +4,12 @@ import { chmodSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { checkout, hostAddress, Lab, type Result } from "../../support/lab";
+import { checkout, hostAddress, type Result, testLab } from "../../support/lab";
 
-export const lab = new Lab("labtest");
+export const lab = testLab();
+/** What the processes and control groups of this lab have in their names. */
 export const identity = createHash("sha256")
-  .update(`${checkout}\nlabtest\n`)
+  .update(`${checkout}\n${lab.name}\n`)
   .digest("hex")
   .slice(0, 8);
 export const scratch = mkdtempSync(join(tmpdir(), "lab-test-"));
