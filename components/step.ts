@@ -53,7 +53,8 @@ export function step(
       create: pulumi
         .output(args.revision)
         .apply((revision) => `${shell} apply ${quote(plainWords(revision))}`),
-      delete: `${shell} delete`,
+      // It leaves nothing behind.
+      ...(args.script === "lost" ? {} : { delete: `${shell} delete` }),
       stdin: secret ? pulumi.secret(stdin) : stdin,
       addPreviousOutputInEnv: false,
       logging: remote.Logging.Stderr,

@@ -1,5 +1,5 @@
 import type { Connection } from "../config/types";
-import { assemble, gzipped, hostScript, STEP_SCRIPTS } from "../scripts/bundle";
+import { assemble, hostScript, packed, STEP_SCRIPTS } from "../scripts/bundle";
 import type { HostState } from "./host-state";
 import { logIn, PATIENCE, type Patience } from "./login";
 import { between, newMark } from "./marks";
@@ -74,14 +74,14 @@ const held: { readonly session: Kept; readonly scripts: readonly string[] }[] = 
  */
 export function keepNodes(): void {
   for (const { session, scripts } of held) {
+    session.tell("keep\n");
     for (const script of STEP_SCRIPTS) {
       const { name, text } = hostScript(script);
       if (!scripts.includes(name)) {
-        const base64 = gzipped(text);
+        const base64 = packed(text);
         session.tell(`script ${name} ${base64.length}\n${base64}`);
       }
     }
-    session.tell("keep\n");
   }
 }
 

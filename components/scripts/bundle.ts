@@ -1,9 +1,8 @@
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { gunzipSync } from "node:zlib";
-import { gzipSync, strToU8 } from "fflate";
+import { gzipSync } from "node:zlib";
+import { STEPS } from "./steps";
 
 const lib = (...names: readonly string[]) => names.map((name) => `lib/${name}`);
 const steps = (...names: readonly string[]) => names.map((name) => `steps/${name}`);
@@ -49,10 +48,11 @@ const PARTS = {
 export type ScriptName = keyof typeof PARTS;
 
 /** Those that steps run; the others are sent whole. */
-export const STEP_SCRIPTS = ["host", "binaries", "files", "member", "health", "lost"] as const;
+export const STEP_SCRIPTS = [...STEPS, "lost"] as const;
 
-/** What is called from outside of a script. */
-const CALLS = ["run_step", "apply", "delete", "drain", "probe", "keep_lock"];
+/** What is called from outside of a script, beside the function of its own name. */
+const CALLS = ["run_step", "apply", "delete"];
+const CALLS_OF_PROBE = ["keep_lock"];
 
 /** A function of a script: one line, or from the line with its name to the one that closes it. */
 const FUNCTION = /^([a-z_]\w*)\(\) (?:\{.*\}|[{(]\n[\s\S]*?\n[})])\n/gm;
@@ -69,7 +69,7 @@ export function quote(value: string): string {
  * @param values shell variables by name, uppercase.
  */
 export function assemble(script: ScriptName, values: Readonly<Record<string, string>>): string {
-  const base64 = gzipped(plain(script));
+  const base64 = packed(plain(script));
   // bash reads a script on its standard input byte by byte, a system call each; so it has head read the line.
   const read = `eval "$(head -c ${base64.length} | base64 -d | gzip -d)"\n${base64}\n`;
   // The call's own standard input is closed: nothing it starts may read on in the script.
@@ -124,34 +124,9 @@ function source(part: string): string {
   return readFileSync(join(__dirname, `${part}.sh`), "utf8").replace(/^\s*#.*\n/gm, "");
 }
 
-/** Beside the compiled program (tools/start.cjs): to pack the scripts takes as long as to load half of it. */
-const CACHE = join(__dirname, "../../node_modules/.cache/etcd");
-
-/** In base64. What was packed before is taken from the cache, if it is whole. Exported for the tests. */
-export function gzipped(text: string): string {
-  const packer = readFileSync(createRequire(__filename).resolve("fflate/package.json"));
-  const digest = createHash("sha256").update(packer).update(text).digest("hex");
-  const file = join(CACHE, `${digest}.gz.base64`);
-  try {
-    const before = readFileSync(file, "utf8");
-    if (gunzipSync(Buffer.from(before, "base64")).toString() === text) {
-      return before;
-    }
-  } catch {
-    // It was not packed before, or not written to its end.
-  }
-  // Not Node's own: what zlib makes differs between its builds, and would run every step again on another machine.
-  const bytes = gzipSync(strToU8(text), { level: 9, mtime: 0 });
-  const base64 = Buffer.from(bytes).toString("base64");
-  try {
-    mkdirSync(CACHE, { recursive: true });
-    // By rename, because several runs may start at once.
-    writeFileSync(`${file}.${process.pid}`, base64);
-    renameSync(`${file}.${process.pid}`, file);
-  } catch {
-    // Where nothing can be written, nothing is kept.
-  }
-  return base64;
+/** In base64. A host unpacks it again, so any packing of the text does. */
+export function packed(text: string): string {
+  return gzipSync(text).toString("base64");
 }
 
 /** The script's files, without whole-line comments and without functions that it never calls. Exported for the tests. */
@@ -173,7 +148,7 @@ export function plain(script: ScriptName): string {
       }
     }
   };
-  follow([beside, ...CALLS].join(" "));
+  follow([beside, script, ...CALLS, ...(script === "probe" ? CALLS_OF_PROBE : [])].join(" "));
   return text.replace(FUNCTION, (whole: string, name: string) =>
     called.has(name) && functions.get(name) === whole ? whole : "",
   );

@@ -5,7 +5,7 @@
 export SCRIPTS=$STATE/scripts
 # Until the first step has finished on this host.
 export ARRIVED=/run/etcd-on-pulumi.scripts
-# Of each step the disk keeps so many, because a step that was not run again has an older one in the state.
+# Of each step so many are kept, because one that was not run again has an older one in the state.
 GENERATIONS=3
 
 # tell_scripts: the names of those that are here and whole. Each ends in the beginning of its digest.
@@ -19,25 +19,40 @@ tell_scripts() {
   done
 }
 
-# take_script NAME LENGTH: so many characters of standard input, packed. Where the disk takes nothing more the steps say so.
+# take_script NAME LENGTH: so many characters of standard input, packed. What cannot be taken ends the session, and so the run.
 take_script() {
-  local file=$ARRIVED/$1.sh
-  if ! [[ $1 =~ ^[a-z]+-[0-9a-f]{16}$ && $2 =~ ^[0-9]{1,7}$ ]]; then return 0; fi
-  [ -d "$ARRIVED" ] || mkdir -m 0700 "$ARRIVED" || return 0
-  (umask 077 && timeout "$SILENCE_SECONDS" head -c "$2" | base64 -d | gzip -d >"$file.new") 2>/dev/null || true
-  if [[ $(sha256sum <"$file.new") == "${1##*-}"* ]]; then mv -fT "$file.new" "$file"; else rm -f "$file.new"; fi
-  if [ -d "$STATE" ] && [ -e "$file" ]; then (keep_script "$1") 2>/dev/null || true; fi
+  local file=$ARRIVED/$1.sh words
+  [[ $1 =~ ^[a-z]+-[0-9a-f]{16}$ && $2 =~ ^[0-9]{1,7}$ ]] || fail "cannot take the script \"$1\": not one of this program's"
+  words=$(umask 077 && { mkdir -p "$ARRIVED" && timeout "$SILENCE_SECONDS" head -c "$2" | base64 -d | gzip -d >"$file.new"; } 2>&1) ||
+    fail "cannot write $file: ${words##*: }"
+  [[ $(sha256sum <"$file.new") == "${1##*-}"* ]] || fail "cannot take the script $1: it did not arrive whole"
+  mv -fT "$file.new" "$file"
+  prune_scripts "$ARRIVED" "${1%-*}"
+  # Where the disk takes nothing more the steps say so.
+  if [ -d "$STATE" ]; then (keep_script "$1") 2>/dev/null || true; fi
 }
 
-# keep_own_script: when a step has finished. One that was sent whole has no name.
+# keep_own_script: by a step that has finished, and with its own the others that have arrived: a step whose receipt is from before, on a
+# disk that was lost since, has none here. One that was sent whole has no name.
 keep_own_script() {
-  if [ -n "${SCRIPT:-}" ] && [ ! -s "$SCRIPTS/$SCRIPT.sh" ]; then keep_script "$SCRIPT"; fi
+  local file
+  [ -n "${SCRIPT:-}" ] || return 0
+  for file in "$ARRIVED"/*.sh; do
+    file=${file##*/}
+    if [ -s "$ARRIVED/$file" ] && [ ! -s "$SCRIPTS/$file" ]; then keep_script "${file%.sh}"; fi
+  done
+  if [ -e "$SCRIPTS/$SCRIPT.sh" ]; then touch "$SCRIPTS/$SCRIPT.sh"; fi
+  prune_scripts "$SCRIPTS" "${SCRIPT%-*}"
 }
 
 # keep_script NAME
-keep_script() {
+keep_script() { install_file 0600 root:root "$SCRIPTS/$1.sh" <"$ARRIVED/$1.sh"; }
+
+# prune_scripts DIRECTORY STEP: all but the newest.
+prune_scripts() {
   local file
-  install_file 0600 root:root "$SCRIPTS/$1.sh" <"$ARRIVED/$1.sh"
-  find "$SCRIPTS" -name "${1%-*}-*.sh" -printf '%T@ %p\n' | sort -rn | sed -n "$((GENERATIONS + 1)),\$s/^[^ ]* //p" |
+  local -a files=("$1/$2"-*.sh)
+  if [ "${#files[@]}" -le "$GENERATIONS" ]; then return 0; fi
+  find "$1" -name "$2-*.sh" -printf '%T@ %p\n' | sort -rn | sed -n "$((GENERATIONS + 1)),\$s/^[^ ]* //p" |
     while read -r file; do rm -f "$file"; done
 }

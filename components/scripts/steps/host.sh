@@ -167,6 +167,8 @@ remove() {
     groupdel etcd
   fi
   doing "removing $STATE"
+  # The scripts last: what is cut off here is repeated by them.
+  find "$STATE" -mindepth 1 -maxdepth 1 ! -path "$SCRIPTS" -exec rm -rf {} +
   rm -rf "$STATE" "$ARRIVED"
 }
 

@@ -30,6 +30,3 @@ with_own_bundle() {
   printf '%s\n' "$CA_PEM" >"$OWN_BUNDLE/ca.pem"
   PKI=$OWN_BUNDLE
 }
-
-# Nothing was left behind, so nothing is to be taken away.
-delete() { :; }

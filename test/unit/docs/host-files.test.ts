@@ -18,6 +18,11 @@ function readScripts(): Texts {
   return new Map(files.map((file) => [basename(file), readFileSync(join(SCRIPTS, file), "utf8")]));
 }
 
+/** A path of ours in the text of a script, not as the beginning of another one. */
+function spelledOut(path: string): RegExp {
+  return new RegExp(`${path.replace(/[$.]/g, "\\$&")}(?![\\w.-])`);
+}
+
 /** Which scripts use a file of ours, under $STATE or with a constant of its own. The line that defines a constant is no use. */
 function usesIn(texts: Texts): Uses {
   const definition = /^(?:export )?([A-Z_]+)=((?:\$STATE)?\/[\w./-]+)$/gm;
@@ -40,7 +45,7 @@ function usesIn(texts: Texts): Uses {
       add(path.replace('"', ""), script);
     }
     for (const [name, path] of constants) {
-      if (new RegExp(`\\$\\{?${name}\\b`).test(used) || used.includes(`${path}/`)) {
+      if (new RegExp(`\\$\\{?${name}\\b`).test(used) || spelledOut(path).test(used)) {
         add(path, script);
       }
     }

@@ -12,7 +12,7 @@ import { PATIENCE } from "../../../components/hosts/login";
 import { type Holding, KEEP_LOCK, keepNodes, probeHosts } from "../../../components/hosts/probe";
 import { run } from "../../../components/hosts/session";
 import { sshOptions } from "../../../components/hosts/ssh-options";
-import { gzipped, hostScript, plain, STEP_SCRIPTS } from "../../../components/scripts/bundle";
+import { hostScript, packed, plain, STEP_SCRIPTS } from "../../../components/scripts/bundle";
 import { connection } from "../../support/fixtures";
 import { type Answer, answered, keyPair, type Sshd, startSshd } from "../../support/sshd";
 
@@ -80,9 +80,9 @@ describe("a look over SSH", () => {
     expect(server.heard()).toContain(`\n${KEEP_LOCK}`);
     keepNodes();
     const { name, text } = hostScript("host");
-    const sent = `script ${name} ${gzipped(text).length}\n${gzipped(text)}`;
-    await expect.poll(() => server.heard()).toContain("keep\n");
-    expect(server.heard()).toContain(`\n${KEEP_LOCK}${sent}script binaries-`);
+    const sent = `script ${name} ${packed(text).length}\n${packed(text)}`;
+    await expect.poll(() => server.heard()).toContain("script lost-");
+    expect(server.heard()).toContain(`\n${KEEP_LOCK}keep\n${sent}script binaries-`);
   });
 
   test("of an up sends the scripts that the host lacks, and no others", async () => {
@@ -93,7 +93,7 @@ describe("a look over SSH", () => {
     const values = { NODE: "etcd01" };
     await probeHosts(new Map([["a", { connection: to(server), values }]]), 2, holding());
     keepNodes();
-    await expect.poll(() => server.heard()).toContain("keep\n");
+    await expect.poll(() => server.heard()).toContain("script health-");
     const [, heard = ""] = server.heard().split(`\n${KEEP_LOCK}`);
     expect(heard.match(/script [a-z]+-/g)).toEqual(["script health-"]);
   });
