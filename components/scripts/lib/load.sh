@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The end of a step's standard input: it runs the step's script, which the run that began the step has put on this host (scripts.sh).
 # Takes NODE and SCRIPT, the script's name, and the call in its arguments.
-set -eu
+set -eu +o posix
+PATH=/usr/sbin:/usr/bin:/sbin:/bin
 
 kept=/var/lib/etcd-on-pulumi/scripts
 arrived=/run/etcd-on-pulumi.scripts

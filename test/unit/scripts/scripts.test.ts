@@ -133,11 +133,11 @@ describe.skipIf(reason !== undefined)(
 
     describe("a step", () => {
       /** As the plugin runs it, in a run that holds the lock or not. */
-      const step = (call: string, { held = false } = {}) => {
+      const step = (call: string, { held = false, env = "" } = {}) => {
         host.write("/var/paper/step", stepInput("health", { NODE: "etcd01", PKI: "/pki" }));
         return host.sh(
           `set +e; sed -i 's/sleep 0.2/:/; s/-gt 1200/-gt 3/' /var/paper/step; touch ${LOCK}
-        { ${held ? `flock ${LOCK}` : ""} bash -p -s -- ${call} </var/paper/step; echo "exit $?"; } 2>&1`,
+        { ${held ? `flock ${LOCK}` : ""} env ${env} "$BASH" -p -s -- ${call} </var/paper/step; echo "exit $?"; } 2>&1`,
         );
       };
       const RAN = "no run holds the lock";
@@ -157,6 +157,12 @@ describe.skipIf(reason !== undefined)(
         expect(step("apply 'gate'")).toContain(RAN);
         host.sh(`rm ${ARRIVED}/${name}.sh`);
         expect(step("apply 'gate'")).toContain("not started, because the run that was to send");
+      });
+
+      test("finds it whatever the login's environment has", () => {
+        host.sh(`mkdir -p ${STATE}`);
+        hears(sent("health", "run_step() { echo ran; }\n"));
+        expect(step("delete", { env: "POSIXLY_CORRECT=1 PATH=/nowhere" })).toBe("ran\nexit 0");
       });
 
       test("whose run was killed before it sent the script does nothing, at once", () => {
