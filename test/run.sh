@@ -4,6 +4,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+export TEST_BEGAN=$EPOCHSECONDS
+
 # The tests' own labs, never the one that `npm start` made.
 clean() {
   local directory

@@ -42,6 +42,15 @@ export function failure(where: string, errors: readonly { readonly message: stri
     .join("");
 }
 
+/** How far a run of many minutes is. */
+export function progress(file: string, seconds: number): string {
+  const minutes = Math.floor(seconds / 60);
+  return `after ${minutes} min ${Math.floor(seconds - 60 * minutes)} s: ${file}\n`;
+}
+
+/** When `npm test` began: what it sets up comes first. */
+const began = Number(process.env.TEST_BEGAN ?? Date.now() / 1000);
+
 /** Tells failures when they happen, for the end of a run is far, and prints the summary as its last line. */
 export default class implements Reporter {
   onTestCaseResult(test: TestCase): void {
@@ -58,6 +67,9 @@ export default class implements Reporter {
 
   onTestModuleEnd(module: TestModule): void {
     process.stdout.write(failure(module.relativeModuleId, module.errors()));
+    if (module.relativeModuleId.startsWith("test/lab/")) {
+      process.stdout.write(progress(module.relativeModuleId, Date.now() / 1000 - began));
+    }
   }
 
   onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly SerializedError[]): void {

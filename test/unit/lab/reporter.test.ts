@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { type Counted, failure, summary } from "../../support/reporter";
+import { type Counted, failure, progress, summary } from "../../support/reporter";
 
 /** A test file with tests in these states. */
 function file(
@@ -39,6 +39,12 @@ test.each([
   ["an error outside of all tests", file([]), 1],
 ])("counts %s as a failure", (_, module, unhandled) => {
   expect(summary([module], unhandled)).toBe("0 passed, 1 failed");
+});
+
+test("tells how far the run is", () => {
+  expect(progress("test/lab/create.test.ts", 754.9)).toBe(
+    "after 12 min 34 s: test/lab/create.test.ts\n",
+  );
 });
 
 test("tells a failure with where it was, and of a long one the beginning and the end", () => {
