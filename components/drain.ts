@@ -23,7 +23,7 @@ export interface Drain {
 /**
  * The engine deletes the steps of a node that has left the configuration when all else is done, and
  * the gate comes before that: so it is the program that has those members leave, when the members
- * that stay are ready. The gate takes out whoever did not.
+ * that stay are ready. The gate removes those that did not.
  *
  * @param members the steps of those that stay.
  * @param work what the gates are told, and wait for.

@@ -1,4 +1,4 @@
-/** What the gates of an earlier run said is judged by every run that has nothing to do there: the state has it. */
+/** What the gates of an earlier run said is checked by every run that has nothing to do there: the state has it. */
 import { agreedView } from "./cluster-view";
 import { formatRevision } from "./scripts/revision";
 
@@ -14,7 +14,7 @@ export interface Gate {
  * The revision of every gate: the recorded one, or one that has all of them run again, where what they said is not
  * understood or does not agree.
  *
- * @param nodes whose gates are judged.
+ * @param nodes whose gates are checked.
  * @param mark what the lines around the gates' own have in them.
  * @param time of this run (`revisionTime`).
  */
@@ -24,8 +24,8 @@ export function gateRevisions(
   mark: string,
   time: string,
 ): (node: string) => string {
-  const judged = recorded.filter(({ node }) => nodes.has(node));
-  if (judged.length > 0 && !agrees(judged, mark)) {
+  const checked = recorded.filter(({ node }) => nodes.has(node));
+  if (checked.length > 0 && !agrees(checked, mark)) {
     const reason = "what the gates said before is not understood or does not agree";
     return () => formatRevision("health", { mode: "gate", time, reason });
   }

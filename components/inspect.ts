@@ -15,7 +15,7 @@ import { makePlan, type Plan } from "./plan/plan";
 import { readRecorded } from "./recorded";
 import { memberDigest, probeValues } from "./scripts/values";
 
-/** What the look at the hosts gives the resources. */
+/** What the inspection of the hosts gives the resources. */
 export interface Inspection extends ClusterPlan {
   /** By node name, the token of the cluster that its member was made for. */
   readonly tokens: ReadonlyMap<string, string>;
@@ -24,7 +24,7 @@ export interface Inspection extends ClusterPlan {
 }
 
 /**
- * Looks at the hosts before any step on them is registered and says what was found: warnings as log
+ * Inspects the hosts before any step on them is registered and says what was found: warnings as log
  * lines, anything that forbids to go on as one error.
  *
  * @throws OperatorError with all findings of all hosts; nothing was touched then.
@@ -39,7 +39,7 @@ export async function inspectHosts(config: ClusterConfig): Promise<Inspection> {
   // A refusal comes first.
   reading.catch(() => undefined);
   const up = !pulumi.runtime.isDryRun();
-  // Who looks at no host locks them all the same: it is how a host knows that its node stays.
+  // Who inspects no host locks them all the same: it is how a host knows that its node stays.
   const hosts =
     config.drift || up
       ? await probeUntilConsistent(
@@ -77,7 +77,7 @@ export async function inspectHosts(config: ClusterConfig): Promise<Inspection> {
     clientNetworks: config.host.firewall ? config.host.clientNetworks : undefined,
   });
   await report(plan);
-  // A lost node is not looked at; its steps are held for good.
+  // A lost node is not inspected; its steps are held for good.
   return {
     nodePlans: new Map([...uninspectedPlans(names, now), ...plan.nodePlans]),
     rotation: plan.rotation,
@@ -136,7 +136,7 @@ async function probeUntilConsistent(
   return new Map(
     [...second].map(([name, host]): [string, HostState] => {
       const before = first.get(name);
-      // In an up the first look still has the hosts, which the second one takes for somebody else.
+      // In an up the first inspection still has the hosts, which the second one takes for somebody else.
       const { lockedBy, unfinished } = before?.inspected ? before : {};
       return [name, host.inspected ? { ...host, lockedBy, unfinished } : host];
     }),

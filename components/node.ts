@@ -17,7 +17,7 @@ export interface NodeArgs {
   readonly authorities: Trust;
   readonly client: Certificate;
   readonly token: pulumi.Input<string>;
-  /** What the look at this host found. */
+  /** What the inspection of this host found. */
   readonly plan: NodePlan;
 }
 
@@ -63,7 +63,7 @@ export class EtcdNode extends pulumi.ComponentResource {
         SHA256_ARM64: config.release.sha256.arm64 ?? "",
         LISTED_SUMS: yesNo(config.release.listedSums),
       },
-      // The download needs nothing from the host's step but its preflight, and the look had that too.
+      // The download needs nothing from the host's step but its preflight, and the inspection had that too.
       args.plan.freeze === "revision" ? [this.host] : [],
     );
     if (args.plan.phase !== "move") {
@@ -72,7 +72,7 @@ export class EtcdNode extends pulumi.ComponentResource {
     this.work = authorities.bundle.apply((ca) =>
       sha256(
         [
-          // When nobody looks at the hosts the revision is the state's, which is not known here.
+          // When nobody inspects the hosts the revision is the state's, which is not known here.
           args.plan.freeze === "revision" ? "" : args.plan.revisions.member,
           renderUnit(config),
           renderEnvironment(node),
@@ -141,7 +141,7 @@ export class EtcdNode extends pulumi.ComponentResource {
         MANAGE_HOSTS,
         CLIENT_NETWORKS,
         METRICS_PORTS,
-        // Its output is judged again by every run that has nothing to do there: a mark that stays.
+        // Its output is checked again by every run that has nothing to do there: a mark that stays.
         MARK: token,
         WORK: work,
       },
@@ -222,7 +222,7 @@ export class EtcdNode extends pulumi.ComponentResource {
   }
 }
 
-/** Its revision is the state's, whether anybody looked at the host or not, and another one where it must run again. */
+/** Its revision is the state's, whether anybody inspected the host or not, and another one where it must run again. */
 function holdOfGate(hold: Freeze): Freeze {
   return hold === "revision" ? "none" : hold;
 }

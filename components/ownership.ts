@@ -8,7 +8,7 @@ import { knownValue } from "./outputs";
  * and its certificates would cut the members off from each other and from their clients.
  *
  * @param token this stack's; not known in a preview before the first up.
- * @param found by node name, what the look at the hosts saw.
+ * @param found by node name, what the inspection of the hosts saw.
  * @throws OperatorError when one of the hosts is another stack's; nothing was touched then.
  */
 export async function refuseOthers(

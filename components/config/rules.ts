@@ -51,7 +51,7 @@ export function checkLost(nodes: readonly NodeConfig[], problems: Problems): voi
   }
 }
 
-/** What is rebuilt is rebuilt from the others, and only where somebody looked. */
+/** What is rebuilt is rebuilt from the others, and only where they were inspected. */
 export function checkRebuild(
   nodes: readonly NodeConfig[],
   drift: boolean,
@@ -141,7 +141,7 @@ export function checkRotation(pki: PkiConfig, drift: boolean, problems: Problems
   }
 }
 
-/** A recovery says which node and which cluster; the rest is judged by what the hosts show. */
+/** A recovery says which node and which cluster; the rest is checked against what the hosts show. */
 export function checkRecover(
   { node, snapshot, confirm }: Partial<RecoverConfig>,
   wrong: ReadonlySet<string>,

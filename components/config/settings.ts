@@ -13,7 +13,7 @@ export interface CheckedSettings {
 /**
  * Checks further etcd flags against those of a version and reports every mistake.
  *
- * @param version undefined when it is wrong itself: names cannot be judged then.
+ * @param version undefined when it is wrong itself: names cannot be checked then.
  */
 export function checkSettings(
   raw: Readonly<Record<string, string>>,

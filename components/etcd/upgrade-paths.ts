@@ -59,7 +59,7 @@ export interface Condition {
   readonly found: (situation: Situation) => string | undefined;
 }
 
-const whoever = (names: readonly string[], words: string) =>
+const ifAny = (names: readonly string[], words: string) =>
   names.length === 0 ? undefined : `${names.join(", ")} ${words}`;
 const plural = (names: readonly string[], one: string, many: string) =>
   names.length === 1 ? one : many;
@@ -73,7 +73,7 @@ export const CONDITIONS: readonly Condition[] = [
     when: "a host cannot be reached",
     remedy: "bring it back first, or set lost: true",
     applies: "always",
-    found: ({ unreachable }) => whoever(unreachable, "cannot be reached"),
+    found: ({ unreachable }) => ifAny(unreachable, "cannot be reached"),
   },
   {
     when: "there is no quorum",
@@ -92,13 +92,13 @@ export const CONDITIONS: readonly Condition[] = [
     remedy:
       "etcd rejects new members during a downgrade: cancel the downgrade, let the node join, then downgrade",
     applies: "always",
-    found: ({ down, joining }) => (down ? whoever(joining, "is to join") : undefined),
+    found: ({ down, joining }) => (down ? ifAny(joining, "is to join") : undefined),
   },
   {
     when: "a member is unhealthy",
     remedy: "start it first; `pulumi up` with the running release does",
     applies: "at the start",
-    found: ({ silent }) => whoever(silent, plural(silent, "is unhealthy", "are unhealthy")),
+    found: ({ silent }) => ifAny(silent, plural(silent, "is unhealthy", "are unhealthy")),
   },
   {
     when: "another alarm is raised",
@@ -110,7 +110,7 @@ export const CONDITIONS: readonly Condition[] = [
     when: "there is a learner",
     remedy: "let it become a voter first; `pulumi up` with the running release promotes it",
     applies: "at the start",
-    found: ({ learners }) => whoever(learners, plural(learners, "is a learner", "are learners")),
+    found: ({ learners }) => ifAny(learners, plural(learners, "is a learner", "are learners")),
   },
   {
     when: "nodes join, move or leave in the same edit",
@@ -118,9 +118,7 @@ export const CONDITIONS: readonly Condition[] = [
       "change the nodes first, the release afterwards; a host that has lost its data joins in a `pulumi up` with the running release",
     applies: "at the start",
     found: ({ joining, moving, leaving }) =>
-      whoever(joining, "is to join") ??
-      whoever(moving, "is to move") ??
-      whoever(leaving, "is to leave"),
+      ifAny(joining, "is to join") ?? ifAny(moving, "is to move") ?? ifAny(leaving, "is to leave"),
   },
 ];
 

@@ -66,7 +66,7 @@ export interface VersionSnapshot {
   readonly path: string;
 }
 
-/** What one look at a host showed. */
+/** What one inspection of a host showed. */
 export type HostState =
   | {
       readonly inspected: true;
@@ -83,7 +83,7 @@ export type HostState =
       readonly foreign?: readonly string[];
       /** Things to know that forbid nothing. @default none */
       readonly warnings?: readonly string[];
-      /** Where the look's session comes from, when fewer client networks are to be let in. */
+      /** Where the inspection's session comes from, when fewer client networks are to be let in. */
       readonly operator?: string;
       /** Addresses of who is connected to its client port, when this run may shut somebody out. @default none */
       readonly clients?: readonly string[];
@@ -146,7 +146,7 @@ export type HostState =
     }
   | {
       readonly inspected: false;
-      /** Somebody was there, and could not be looked at: never merely a warning. */
+      /** Somebody was there, and could not be inspected: never merely a warning. */
       readonly answered: boolean;
       readonly reason: string;
     };

@@ -9,7 +9,7 @@ import { explain, notAsExpected } from "./ssh-errors";
 import { WATCHED } from "./ssh-options";
 
 /**
- * Ends the text of a look that stays. In one line with `exit`: after a minute of silence bash would read on in its standard input,
+ * Ends the text of an inspection that stays. In one line with `exit`: after a minute of silence bash would read on in its standard input,
  * which never ends when the operator's machine is gone, and the lock with it.
  */
 export const KEEP_LOCK = "keep_lock; exit\n";
@@ -20,7 +20,7 @@ export interface ProbeTarget {
   readonly values: Readonly<Record<string, string>>;
 }
 
-/** An up locks the hosts that it looks at, until this program ends. */
+/** An up locks the hosts that it inspects, until this program ends. */
 export interface Holding {
   /** Who is at work, for others to read. */
   readonly words: string;
@@ -37,8 +37,8 @@ export interface NamedPatience {
 }
 
 /**
- * Looks at all hosts at once, one read-only SSH session each. Never fails: a host that cannot be
- * looked at is reported as such.
+ * Inspects all hosts at once, one read-only SSH session each. Never fails: a host that cannot be
+ * inspected is reported as such.
  *
  * @param maximumClockSkew seconds.
  * @param holding for an up.

@@ -80,7 +80,7 @@ export function explain(connection: Connection, answer: Answer): Failure {
 }
 
 /**
- * Of a host that let us in and did not say what the look says, in words; nothing of it is believed.
+ * Of a host that let us in and did not say what the inspection says, in words; nothing of it is believed.
  *
  * @param why what is wrong with it.
  */

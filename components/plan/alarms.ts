@@ -18,7 +18,7 @@ const isOver = ({ kind, member }: Alarm, live: readonly LiveMember[]): boolean =
   kind === "CORRUPT" && member !== "0" && live.length > 0 && !live.some(({ id }) => id === member);
 
 /**
- * The same looks; an alarm that the next `up` deals with by itself is drift of every host that
+ * The same host states; an alarm that the next `up` deals with by itself is drift of every host that
  * reports it, whose member's step runs for it then.
  */
 export function withAlarms(
@@ -101,7 +101,7 @@ export function planAlarms(
   };
 }
 
-/** Its member goes in this run. Which one is corrupt is not known of `0`: whoever is rebuilt may be. */
+/** Its member goes in this run. For the member `0` it is not known which one is corrupt: the one that is rebuilt may be. */
 function isGivenUp(
   { member }: Alarm,
   live: readonly LiveMember[],

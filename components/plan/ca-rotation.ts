@@ -60,7 +60,7 @@ export function planRotation(hosts: ReadonlyMap<string, HostState>, target: stri
     return settled;
   }
   const rotation = { old, target, known, unknown };
-  // Whoever has forgotten the old CA did so when no certificate was left of it, so others say the same of theirs.
+  // A host that has forgotten the old CA did so when no certificate was left of it, so others say the same of theirs.
   const forgotten = known.filter(({ trusts }) => trusts.length === 1 && trusts[0] === target);
   const reissued = known.filter(({ issuer }) => issuer === target);
   const behind = known.filter((member) => !reissued.includes(member));
@@ -146,7 +146,7 @@ function onlyOneHost(
   return `${names(forgotten)}: ${forgotten.length === 1 ? "reports" : "report"} trusting ${words(target)} alone, which happens only after all certificates are signed by it, but ${names(behind)} ${behind.length === 1 ? "reports" : "report"} otherwise; one host alone is not believed: check /var/lib/etcd-on-pulumi/trust and issuer there, and correct what is wrong`;
 }
 
-/** Without a look at the hosts there is no rotation; the configuration sees to that. */
+/** Without an inspection of the hosts there is no rotation; the configuration sees to that. */
 export function withoutRotation(target: string): Rotation {
   return { signer: target, beside: [] };
 }

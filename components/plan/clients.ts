@@ -47,7 +47,7 @@ export function clientsShutOut(
   ];
 }
 
-/** Before the members forget a CA: whoever read it once, at his start, and was not restarted since never gets in again. */
+/** Before the members forget a CA: a client that read it once, when it started, and was not restarted since never gets in again. */
 export function clientsOfOldCa(
   hosts: ReadonlyMap<string, HostState>,
   members: ReadonlySet<string>,

@@ -43,7 +43,7 @@ export function runningMembers(hosts: ReadonlyMap<string, HostState>): ReadonlyM
 }
 
 /**
- * The same looks; members that are nobody's are drift of the leader's host, or of another one that
+ * The same host states; members that are nobody's are drift of the leader's host, or of another one that
  * tells of them: its step is run again for it, and with it the gate, which takes them out.
  *
  * @param by names of the nodes whose hosts tell the list.

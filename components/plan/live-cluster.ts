@@ -81,7 +81,7 @@ function doubles(
 /**
  * Who leads: a host that says so of itself is not believed while more hosts follow somebody else.
  *
- * @returns the same looks without such claims, and a warning for each.
+ * @returns the same host states without such claims, and a warning for each.
  */
 export function withoutFalseLeaders(hosts: ReadonlyMap<string, HostState>): {
   readonly hosts: ReadonlyMap<string, HostState>;
@@ -128,7 +128,7 @@ function clusterOf(host: Seen): string | undefined {
   return host.runs?.cluster ?? host.data?.cluster;
 }
 
-/** A member that answered anybody is healthy: whoever asked may be cut off, as under a new address. */
+/** A member that answered anybody is healthy: the one that asked may be cut off, as under a new address. */
 function listed(tellers: readonly Teller[]): Omit<LiveCluster, "contradictions"> {
   const lists = [...tellers]
     .sort((a, b) => Number(b.host.leader) - Number(a.host.leader))

@@ -31,7 +31,7 @@ export const NO_CHANGE: Change = {
 export interface InspectedHosts {
   /** Nodes whose host has no data; one that is listed was rebuilt. */
   readonly empty: ReadonlySet<string>;
-  /** Why a host could not be looked at. */
+  /** Why a host could not be inspected. */
   readonly silent: ReadonlyMap<string, string>;
   /** IDs of the members that run on them. */
   readonly running: ReadonlyMap<string, string>;

@@ -35,7 +35,7 @@ export function rolloutOrder<T>(things: readonly T[], phaseOf: (thing: T) => Pha
   return [...things].sort((a, b) => turn(a) - turn(b));
 }
 
-/** Without a look at the hosts: what a first run would say; on a later one the state decides. */
+/** Without an inspection of the hosts: what a first run would say; on a later one the state decides. */
 export function uninspectedPlans(
   names: Iterable<string>,
   now: Date,

@@ -42,7 +42,7 @@ export interface Plan {
   readonly rotation: Rotation;
 }
 
-/** What the configuration says about the things that are looked at. */
+/** What the configuration says about the things that are inspected. */
 export interface Desired extends Lifetimes {
   readonly nodes: ClusterConfig["nodes"];
   /** The etcd release that the members are to run. */

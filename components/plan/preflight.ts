@@ -10,7 +10,7 @@ interface Judged {
   readonly warnings: readonly string[];
 }
 
-/** What the run does beside what the looks show of each host. */
+/** What the run does beside what the inspection shows of each host. */
 export interface Doings {
   readonly nodes: ClusterConfig["nodes"];
   /** Its members as a host of the cluster lists them. */

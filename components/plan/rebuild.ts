@@ -21,7 +21,7 @@ export interface Rebuild {
 /**
  * A member whose data cannot be used is given up when the configuration names it by its ID: a node
  * that has another member is left alone, so the key may stay, and asks for nothing twice. That the
- * others have a quorum is judged with the other changes (membership.ts), and again by the host.
+ * others have a quorum is checked with the other changes (membership.ts), and again by the host.
  *
  * @param live empty when no quorum answers.
  */

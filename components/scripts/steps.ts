@@ -26,7 +26,7 @@ export const MINUTES: Readonly<Record<ScriptName, number>> = {
 
 /**
  * How much of a step that exists already stays as the state has it: nothing, its revision (the
- * hosts were not looked at), everything (its host does not answer, so nothing is planned there),
+ * hosts were not inspected), everything (its host does not answer, so nothing is planned there),
  * or everything for good (its host is lost, and is not dialled for the removal either).
  */
 export type Freeze = "none" | "revision" | "all" | "retained";

@@ -5,7 +5,7 @@ import { predecessors } from "../etcd/upgrade-paths";
 import { ARCHITECTURES, parseVersion } from "../etcd/versions";
 import { metricsPorts, renderEnvironment, renderUnit } from "./unit";
 
-/** What the look at a host needs to know: the host step's values, whose preflight it repeats. */
+/** What the inspection of a host needs to know: the host step's values, whose preflight it repeats. */
 export function probeValues(config: ClusterConfig, node: NodeConfig): Record<string, string> {
   return {
     ...hostValues(config, node),

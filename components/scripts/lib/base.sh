@@ -53,7 +53,7 @@ LEAST_FREE_FOR_FILES=8
 # something else, or nothing.
 report_full_disks() {
   local place path device free inodes free_inodes mount least writable seen=" "
-  # The end of a subshell is told by whoever called it, if it matters there.
+  # The end of a subshell is reported by its caller, if it matters there.
   if [ "$BASHPID" != "$$" ]; then return 0; fi
   for place in "$DATA" "$STATE" "$RELEASES" "$BACKUPS" /etc /usr/local/bin; do
     path=$place
@@ -142,7 +142,7 @@ install_file() {
   fi
 }
 
-# append LINE PATH: a line more at the end of PATH; whoever cannot says so himself, not the shell.
+# append LINE PATH: a line more at the end of PATH; a failure is reported here, not by the shell.
 append() {
   local words
   words=$({ printf '%s\n' "$1" >>"$2"; } 2>&1) || fail "cannot write $2: ${words##*: }"

@@ -16,7 +16,7 @@ written_paths() {
   for name in ca client client-key server server-key peer peer-key gateway gateway-key; do printf '%s/%s.pem\n' "$PKI" "$name"; done
 }
 
-# The look asks for every path, so none of these starts a process where it need not.
+# The inspection asks for every path, so none of these starts a process where it need not.
 is_marked() {
   local line=
   [ -f "$1" ] && { IFS= read -r line <"$1" || true; } && [[ $line == "$OUR_MARK"* ]]

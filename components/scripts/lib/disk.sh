@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Room on the disk that etcd's data is really on, looked at on hosts that have some. Part of the look.
+# Room on the disk that etcd's data is really on, checked on hosts that have some. Part of the inspection.
 
 # With so much there is room for twice the database that etcd advises at most.
 AMPLE=16384

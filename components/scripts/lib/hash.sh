@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Whether the members have the same data: each hashes all of its keys up to one revision (etcdctl endpoint hashkv). What etcd's own
-# check at each compaction misses until then, the gate finds. Part of the steps "member" and "health", and of the look.
+# check at each compaction misses until then, the gate finds. Part of the steps "member" and "health", and of the inspection.
 
 # A hash goes over all data and holds up the member's writes meanwhile, so one member is asked after the other.
 HASH_TIMEOUT=60s

@@ -24,7 +24,7 @@ installed_anew() {
     ! grep -qs '^# Managed by etcd on Pulumi' /etc/systemd/system/etcd.service /etc/systemd/system/etcd-firewall.service
 }
 
-# Whoever is slow to send it still has the lock.
+# A run that is slow to send it still holds the lock.
 tries=0
 until find_script "$kept/$SCRIPT.sh" "$arrived/$SCRIPT.sh"; do
   if [ "$1" = delete ]; then

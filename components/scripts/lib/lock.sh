@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One up at a time. The program's look at a host stays open for the whole up, and with it the lock: whatever ends the program, or the
+# One up at a time. The program's inspection of a host stays open for the whole up, and with it the lock: whatever ends the program, or the
 # way to it, gives the host free. The file is the kernel's memory of it, not the disk's: it says who has the lock, if somebody has.
 
 LOCK=/run/etcd-on-pulumi.lock
@@ -48,7 +48,7 @@ steps_of_others() {
 
 is_locked() { [ -e "$2" ] && ! flock -w "$1" 3 3<"$2"; }
 
-# take_lock: for an up, whose words are in HOLDER; a preview only looks. Leaves for tell_lock what the program is to be told: "locked-by
+# take_lock: for an up, whose words are in HOLDER; a preview only inspects. Leaves for tell_lock what the program is to be told: "locked-by
 # WORDS" when somebody else has it, "unfinished WORDS" when steps of a run that is over are still at work.
 take_lock() {
   local words
@@ -63,7 +63,7 @@ take_lock() {
   fi
   words=$(umask 077 && { : >>"$LOCK"; } 2>&1) || fail "cannot write $LOCK, the lock file of pulumi up: ${words##*: }; make it writable"
   exec {lock}<>"$LOCK"
-  # A preview has it for a moment when it looks, and so has a run that was just killed, until its session has ended here.
+  # A preview has it for a moment when it inspects the host, and so has a run that was just killed, until its session has ended here.
   if ! flock -w 3 "$lock"; then
     lock_words="locked-by $(<"$LOCK")"
   elif steps_of_others 0 >/dev/null && announce_wait && words=$(steps_of_others "$UP_WAITS"); then
@@ -79,7 +79,7 @@ tell_lock() { if [ -n "$lock_words" ]; then printf '%s\n' "$lock_words"; fi; }
 
 lock_is_held() { [ -e "$LOCK" ] && ! flock -n -s 3 3<"$LOCK"; }
 
-# keep_lock: the look is over. Standard input is the program's, which sends the scripts that this host lacks and says "keep" when the hosts
+# keep_lock: the inspection is over. Standard input is the program's, which sends the scripts that this host lacks and says "keep" when the hosts
 # are its stack's, and else that it is still there.
 keep_lock() {
   local word name length

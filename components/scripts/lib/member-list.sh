@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# How etcd's member list is read. Whoever has the client certificate writes into it, and each member its own name: what is in it is
+# How etcd's member list is read. Anyone with the client certificate can write into it, and each member its own name: what is in it is
 # one grammar or is not used at all.
 
 # member_list ENDPOINTS: a line each: ID NAME PEER_URLS LEARNER STARTED (see members), or "foreign WORDS" about a member that

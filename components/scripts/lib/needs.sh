@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# What the steps call, write and fill on a host, looked at before anything is changed there: in every look, so builtins do it where
-# they can. Takes PKI FIREWALL MANAGE_HOSTS UPGRADE and, in a look, VERSION.
+# What the steps call, write and fill on a host, checked before anything is changed there: in every inspection, so builtins do it where
+# they can. Takes PKI FIREWALL MANAGE_HOSTS UPGRADE and, in an inspection, VERSION.
 
-# Everything that the scripts call, by Debian's package (test/unit/scripts/needs.test.ts reads the scripts and compares). The look itself
+# Everything that the scripts call, by Debian's package (test/unit/scripts/needs.test.ts reads the scripts and compares). The inspection itself
 # cannot do without the first ones.
 # shellcheck disable=SC2034 # for probe.sh and host.sh
 LOOK_COMMANDS='bash: bash
@@ -124,7 +124,7 @@ closed_places() {
   done
 }
 
-# no_execution: a program on a file system with noexec cannot be run, whoever has it linked.
+# no_execution: a program on a file system with noexec cannot be run, wherever it is linked.
 no_execution() {
   local path target options
   # One that is there tells without a process.
@@ -158,7 +158,7 @@ full_disks() {
   done < <(stat -f -c '%a %S %c %d %n' "${there[@]}" 2>/dev/null || true)
 }
 
-# release_comes: a look knows which one; the host step comes before the first one.
+# release_comes: an inspection knows which one; the host step comes before the first one.
 release_comes() {
   if [ -n "${VERSION-}" ]; then [ ! -e "$RELEASES/v$VERSION/manifest" ]; else [ ! -e "$STATE/receipts/host" ]; fi
 }

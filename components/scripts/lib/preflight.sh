@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # What must hold on a host before anything is changed on it. Reads only; prints one finding a line, none when all is well.
-# A host that already bears this program's receipt has passed: only what could do harm to it is looked at again.
+# A host that already bears this program's receipt has passed: only what could do harm to it is checked again.
 
 # A finding begins with "always" when it stops every run, with "change" when it stops one that has something to do on this host, with
 # "note" when it stops none; without, it stops the first run and is a warning to later ones.
 preflight_findings() {
   local words
-  # Whoever runs the host: what would be overwritten, lost or told.
+  # On every host: what would be overwritten, lost or told.
   words=$(misplaced; unmounted_data; belongings_findings; logged_input)
   if [ -n "$words" ]; then printf 'always %s\n' "${words//$'\n'/$'\n'always }"; fi
   unmet_needs
@@ -87,7 +87,7 @@ foreign_etcd() {
     echo "has a unit that is not this program's at $unit; remove it first"
   done
   for pid in $(pidof etcd || true); do
-    # shellcheck disable=SC2153 # UNIT is base.sh's path of our unit, unit the one looked at
+    # shellcheck disable=SC2153 # UNIT is base.sh's path of our unit, unit the one that is checked
     if grep -qs '/etcd\.service' "/proc/$pid/cgroup" && { [ "$ours" = yes ] || is_marked "$UNIT"; }; then continue; fi
     echo "runs an etcd that is not this program's: process $pid, $(readlink "/proc/$pid/exe" || echo 'unknown binary'); stop it first"
   done

@@ -19,7 +19,7 @@ start_unchecked() {
   systemctl daemon-reload
 }
 
-# transfer_from_corrupt_leader ENDPOINTS LIST: whoever joins is given the data of the leader, which must not be a corrupt one.
+# transfer_from_corrupt_leader ENDPOINTS LIST: a member that joins is given the data of the leader, which must not be a corrupt one.
 transfer_from_corrupt_leader() {
   local raised corrupt id peers
   raised=$(alarms "$1") || return 0

@@ -11,7 +11,7 @@ recover() {
   if mode recover; then bootstrap_recovered "$lost" "${REVISION[snapshot]}"; else join_recovered "$lost"; fi
 }
 
-# bootstrap_recovered CLUSTER SNAPSHOT: the new cluster has another token, so another ID: whoever is left of the old one is a stranger to it.
+# bootstrap_recovered CLUSTER SNAPSHOT: the new cluster has another token, so another ID: a member that is left of the old one cannot join it.
 # Revisions go up by a thousand million, so that no watcher sees one again that the lost members may have given out already.
 bootstrap_recovered() {
   local file=$2 peer endpoint words own=""

@@ -117,7 +117,7 @@ agreed() { downgrading || running_versions | cut -d . -f 1,2 | grep -qxF -e "$1"
 
 CHANGE_OF_MIND="the downgrade in progress was cancelled"
 
-# cancel_downgrade WORDS: whoever goes up has changed their mind about going down. At the end of a downgrade it takes the same
+# cancel_downgrade WORDS: an upgrade means that the downgrade is not wanted any more. At the end of a downgrade it takes the same
 # command. 3.5's etcdctl has no word for it, VERSION's has.
 cancel_downgrade() {
   local words pki

@@ -4,7 +4,7 @@
 # long nothing may move (READY_SECONDS), and after how many seconds of its own it waits for nothing any longer (WAIT_LIMIT; a few
 # minutes before the engine gives the step up, see step.ts).
 
-# How often there is a look at what moves, and how often it is said, in seconds.
+# How often what moves is checked, and how often it is said, in seconds.
 LOOK_SECONDS=2
 SAY_SECONDS=15
 # etcd gives the leader's database five minutes to arrive (the peer server's ReadTimeout) and then starts over.

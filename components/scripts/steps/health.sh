@@ -35,7 +35,7 @@ apply() {
     settle_corrupt "$list"
     refuse_differing "$list"
   fi
-  # Whoever speaks for all may be at it.
+  # The member that speaks for all may be at it.
   alarms=$(retry "$AGREE_SECONDS" no_alarm "$list" 2>&1) || fail "$alarms"
   accepts_writes
   learners=$(awk '$4 == "true" { print $2 }' <<<"$list")

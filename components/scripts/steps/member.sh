@@ -14,9 +14,9 @@ apply() {
   take_back
   refuse_misplaced
   doing "starting its member's step"
-  # For the program's next look: a run that was killed may have come further here than the program's state knows.
+  # For the program's next inspection: a run that was killed may have come further here than the program's state knows.
   install_file 0644 root:root "$STATE/wanted" <<<"$WANTED"
-  # For the look of another stack, which would cut this host off with certificates of its own CA.
+  # For the inspection of another stack, which would cut this host off with certificates of its own CA.
   install_file 0644 root:root "$STATE/token" <<<"$TOKEN"
   remove_overrides
   if mode recover join-recovered; then recover; fi

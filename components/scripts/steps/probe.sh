@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The read-only look at a host that every preview and up begins with. Prints, between its marks, lines of "word rest" and nothing else.
+# The read-only inspection of a host that every preview and up begins with. Prints, between its marks, lines of "word rest" and nothing else.
 # The words are those of the table in components/hosts/probe-words.ts, which docs/protocol.md shows.
 # Takes MARK, the host step's values, PKI, VERSION, RECOVER_SNAPSHOT (a path or nothing), and in an up HOLDER.
 
@@ -14,7 +14,7 @@ probe() {
   local clock=${EPOCHREALTIME/[!0-9]/}
   printf 'clock %s\n' "${clock%???}"
   if [ "${#missing[@]}" -gt 0 ]; then
-    # The rest of the look calls them.
+    # The rest of the inspection calls them.
     printf 'finding always %s\n' "${missing[@]:0:20}"
     end_answer
     return
@@ -202,7 +202,7 @@ member_differences() {
     if [ "$downgrading" = true ]; then downgrade "$target" "$version"; fi
   fi
   # Everybody says who is there: one host's word is not enough. Who of them answers is asked by the leader, and when nodes come or go
-  # by everybody: the leader may be one that is not looked at any more.
+  # by everybody: the leader may be one that is not inspected any more.
   if [ "$leader" = "$id" ] || [ -e "$STATE/changing" ] || ! same_nodes; then
     refused_client "$LOCAL" | sed 's/^/finding always /'
     live_members yes
