@@ -13,6 +13,7 @@ import { liveCluster } from "./plan/live-cluster";
 import { uninspectedPlans } from "./plan/node-plan";
 import { makePlan, type Plan } from "./plan/plan";
 import { readRecorded } from "./recorded";
+import { PROGRAM_VERSION } from "./scripts/program";
 import { memberDigest, probeValues } from "./scripts/values";
 
 /** What the inspection of the hosts gives the resources. */
@@ -68,6 +69,7 @@ export async function inspectHosts(config: ClusterConfig): Promise<Inspection> {
     retired,
     nodes: config.nodes,
     version: config.release.version,
+    program: PROGRAM_VERSION,
     wanted: new Map(config.nodes.map((node) => [node.name, memberDigest(config, node)])),
     warnHours: config.pki.warnHours,
     renewalHours: config.pki.renewalHours,

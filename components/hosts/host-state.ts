@@ -74,6 +74,8 @@ export type HostState =
       readonly lockedBy?: string;
       /** Whose steps are still at work there, of a run that has ended; in words. */
       readonly unfinished?: string;
+      /** The release of this program that the last up here was of. */
+      readonly program?: string;
       /** Names of the steps' scripts that it has, in an up. @default none */
       readonly scripts?: readonly string[];
       /** A member on this host was ready in a cluster once. */

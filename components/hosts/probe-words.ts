@@ -89,6 +89,11 @@ const WORDS = {
     ...{ form: "SCRIPT", most: 50 },
     read: texts("scripts"),
   },
+  program: {
+    says: "The release of this program that the last `up` here was of.",
+    form: "VERSION",
+    read: text("program"),
+  },
   finding: {
     says: "The preflight refuses this. Behind `always` it stops every run, behind `change` those that change the host, behind `note` none; `unreachable NAME:` says which neighbour it is about.",
     ...{ ...PROSE, most: 20 },

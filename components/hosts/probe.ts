@@ -1,5 +1,6 @@
 import type { Connection } from "../config/types";
 import { assemble, hostScript, packed, STEP_SCRIPTS } from "../scripts/bundle";
+import { PROGRAM_VERSION } from "../scripts/program";
 import type { HostState } from "./host-state";
 import { logIn, PATIENCE, type Patience } from "./login";
 import { between, newMark } from "./marks";
@@ -74,7 +75,7 @@ const held: { readonly session: Kept; readonly scripts: readonly string[] }[] = 
  */
 export function keepNodes(): void {
   for (const { session, scripts } of held) {
-    session.tell("keep\n");
+    session.tell(`keep ${PROGRAM_VERSION}\n`);
     for (const script of STEP_SCRIPTS) {
       const { name, text } = hostScript(script);
       if (!scripts.includes(name)) {

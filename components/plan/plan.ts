@@ -20,6 +20,7 @@ import {
 } from "./membership";
 import { driftOf, type NodePlan, type Phase, revisionsOf, rolloutOrder } from "./node-plan";
 import { checkPreflight } from "./preflight";
+import { planProgramChange } from "./program-change";
 import { planRebuild, type Rebuild } from "./rebuild";
 import { planRecovery, type Recovery } from "./recovery";
 import { planVersionChange } from "./version-change";
@@ -47,6 +48,8 @@ export interface Desired extends Lifetimes {
   readonly nodes: ClusterConfig["nodes"];
   /** The etcd release that the members are to run. */
   readonly version: string;
+  /** The release of this program. */
+  readonly program: string;
   /** Name of the CA that is to be the only one in the end. */
   readonly authority: string;
   /** Its names, beside `etcd`. */
@@ -84,6 +87,7 @@ export function makePlan(
   const changes = planChanges(hosts, cluster, desired);
   const { rebuild, recovery, membership, rotation, identity, alarms, versions } = changes;
   const nodePlans = planNodes(hosts, changes, now, desired);
+  const program = planProgramChange(hosts, desired.program, desired.wanted);
   const summary = [
     ...recovery.plan,
     ...identity.plan,
@@ -120,12 +124,13 @@ export function makePlan(
       ...(unsettled ? cluster.contradictions : []),
       ...ofEach(hosts, (host) => endingSoon(host, now, desired)),
       ...ofEach(hosts, (host) => (host.inspected ? (host.warnings ?? []) : [])),
+      ...program.warnings,
       ...clientWarnings(hosts, changes, cluster, desired),
       ...alarms.warnings,
     ],
     repairs: ofEach(hosts, (host) => STEPS.flatMap((step) => driftOf(host, step))),
     renewals: ofEach(hosts, (host) => STEPS.flatMap((step) => due(host, step, now, desired))),
-    summary,
+    summary: [...program.plan, ...summary],
     leaving: leavingMembers(cluster, membership, desired),
     rotation: { signer: rotation.signer, beside: rotation.beside },
   };

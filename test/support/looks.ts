@@ -60,6 +60,7 @@ export const silent = (answered = false): HostState => ({
 export const EXPECTED: Desired = {
   nodes: [node(1), node(2), node(3)],
   version: "3.6.14",
+  program: "0.1.0",
   wanted: new Map(),
   former: [],
   retired: [],

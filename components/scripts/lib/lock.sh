@@ -79,14 +79,17 @@ tell_lock() { if [ -n "$lock_words" ]; then printf '%s\n' "$lock_words"; fi; }
 
 lock_is_held() { [ -e "$LOCK" ] && ! flock -n -s 3 3<"$LOCK"; }
 
-# keep_lock: the inspection is over. Standard input is the program's, which sends the scripts that this host lacks and says "keep" when the hosts
-# are its stack's, and else that it is still there.
+# keep_lock: the inspection is over. Standard input is the program's, which says "keep" and its version when the hosts are its stack's, then
+# sends the scripts that this host lacks, and else says that it is still there.
 keep_lock() {
   local word name length
   while read -r -t "$SILENCE_SECONDS" word name length; do
     case $word in
       script) take_script "$name" "$length" ;;
-      keep) take_back ;;
+      keep)
+        take_back
+        take_version "$name"
+        ;;
     esac
   done
 }

@@ -32,6 +32,15 @@ take_script() {
   if [ -d "$STATE" ]; then (keep_script "$1") 2>/dev/null || true; fi
 }
 
+# take_version VERSION: of the program whose up this is.
+take_version() {
+  [[ $1 =~ ^[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]{1,64})?$ ]] || return 0
+  (umask 077 && mkdir -p "$ARRIVED" && printf '%s\n' "$1" >"$ARRIVED/version") 2>/dev/null || return 0
+  if [ -d "$STATE" ]; then (keep_version) 2>/dev/null || true; fi
+}
+
+keep_version() { install_file 0644 root:root "$STATE/version" <"$ARRIVED/version"; }
+
 # keep_own_script: by a step that has finished, and with its own the others that have arrived: a step whose receipt is from before, on a
 # disk that was lost since, has none here. One that was sent whole has no name.
 keep_own_script() {
@@ -41,6 +50,7 @@ keep_own_script() {
     file=${file##*/}
     if [ -s "$ARRIVED/$file" ] && [ ! -s "$SCRIPTS/$file" ]; then keep_script "${file%.sh}"; fi
   done
+  if [ -s "$ARRIVED/version" ] && [ ! -e "$STATE/version" ]; then keep_version; fi
   if [ -e "$SCRIPTS/$SCRIPT.sh" ]; then touch "$SCRIPTS/$SCRIPT.sh"; fi
   prune_scripts "$SCRIPTS" "${SCRIPT%-*}"
 }

@@ -168,7 +168,7 @@ remove() {
   fi
   doing "removing $STATE"
   # The scripts last: what is cut off here is repeated by them.
-  find "$STATE" -mindepth 1 -maxdepth 1 ! -path "$SCRIPTS" -exec rm -rf {} +
+  if [ -d "$STATE" ]; then find "$STATE" -mindepth 1 -maxdepth 1 ! -path "$SCRIPTS" -exec rm -rf {} +; fi
   rm -rf "$STATE" "$ARRIVED"
 }
 

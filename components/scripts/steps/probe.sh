@@ -21,6 +21,7 @@ probe() {
   fi
   tell_lock
   if [ -n "${HOLDER:-}" ]; then tell_scripts; fi
+  if [ -f "$STATE/version" ]; then printf 'program %s\n' "$(<"$STATE/version")"; fi
   # As many as the program takes, with those that its data and its member add.
   findings | awk 'NR < 18 { print "finding", $0 } END { if (NR > 17) print "finding and", NR - 17, "more findings" }'
   if [ ! -d "$DATA/member/wal" ]; then echo empty; fi

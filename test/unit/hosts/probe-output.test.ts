@@ -236,6 +236,7 @@ describe("what the probe prints", () => {
       ...{ downgrade: "3.5", snapshot: "3.6.1 3.6.2 /x", certificate: "peer.pem AAAA" },
       ...{ operator: "192.0.2.1", client: "192.0.2.1", trusts: "-", issuer: "-" },
       ...{ receipt: "host create", drift: "host x", script: "host-0123456789abcdef" },
+      ...{ program: "0.2.0" },
     };
     const bare = readLines("clock 1000200");
     // Neither has a field of its own; one that is no certificate has no place there.

@@ -13,6 +13,7 @@ import { type Holding, KEEP_LOCK, keepNodes, probeHosts } from "../../../compone
 import { run } from "../../../components/hosts/session";
 import { sshOptions } from "../../../components/hosts/ssh-options";
 import { hostScript, packed, plain, STEP_SCRIPTS } from "../../../components/scripts/bundle";
+import { PROGRAM_VERSION } from "../../../components/scripts/program";
 import { connection } from "../../support/fixtures";
 import { type Answer, answered, keyPair, type Sshd, startSshd } from "../../support/sshd";
 
@@ -82,7 +83,9 @@ describe("a look over SSH", () => {
     const { name, text } = hostScript("host");
     const sent = `script ${name} ${packed(text).length}\n${packed(text)}`;
     await expect.poll(() => server.heard()).toContain("script lost-");
-    expect(server.heard()).toContain(`\n${KEEP_LOCK}keep\n${sent}script binaries-`);
+    expect(server.heard()).toContain(
+      `\n${KEEP_LOCK}keep ${PROGRAM_VERSION}\n${sent}script binaries-`,
+    );
   });
 
   test("of an up sends the scripts that the host lacks, and no others", async () => {

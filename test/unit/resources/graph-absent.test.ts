@@ -168,6 +168,8 @@ describe("a lost node", () => {
     const { inputs, parent } = made.get("lost");
     expect(parent).toBe("etcd");
     expect(inputs.create).toBe("bash -p -s -- apply lost");
+    // It leaves nothing behind, so nobody is dialled when it goes.
+    expect(inputs).not.toHaveProperty("delete");
     expect(asMap(reveal(inputs.connection)).host).toBe("192.168.1.83");
     expect(text(inputs.stdin).split("\n").slice(0, 3)).toEqual([
       "NODE=etcd01",
