@@ -18,8 +18,16 @@ require_go() {
 }
 
 # go_build OUTPUT PACKAGE [LINKER FLAGS]: in the module of the current directory. What is given
-# here overrules a -mod or -buildvcs of the user's GOFLAGS.
+# here overrules a -mod or -buildvcs of the user's GOFLAGS. Go waits for ever for a module proxy
+# that stands still; another try goes on from what has come.
 go_build() {
-  CGO_ENABLED=0 GOWORK=off go build -mod=readonly -buildvcs=false -trimpath \
-    -ldflags "-s -w ${3:-}" -o "$1" "$2"
+  local tries status
+  for tries in 1 2 3; do
+    status=0
+    CGO_ENABLED=0 GOWORK=off timeout --foreground 1200 go build -mod=readonly -buildvcs=false -trimpath \
+      -ldflags "-s -w ${3:-}" -o "$1" "$2" || status=$?
+    [[ $status -eq 124 ]] || break
+    echo "still building $2 after 20 minutes, try $tries of 3"
+  done
+  return "$status"
 }

@@ -30,9 +30,10 @@ require_tools() {
 }
 
 install_packages() {
+  local patience=(-o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30 -o Acquire::Retries=3)
   export DEBIAN_FRONTEND=noninteractive
-  apt-get install -y --no-install-recommends "$@" && return 0
-  apt-get update && apt-get install -y --no-install-recommends "$@"
+  apt-get "${patience[@]}" install -y --no-install-recommends "$@" && return 0
+  apt-get "${patience[@]}" update && apt-get "${patience[@]}" install -y --no-install-recommends "$@"
 }
 
 # The stamp names the lock file that node_modules was installed from.
@@ -50,4 +51,4 @@ require_node_modules() {
   printf '%s' "$wanted" >"$stamp"
 }
 
-npm_ci() { (cd "$CHECKOUT" && npm ci --no-audit --no-fund); }
+npm_ci() { (cd "$CHECKOUT" && npm ci --no-audit --no-fund --fetch-timeout 60000 --fetch-retries 4); }

@@ -22,6 +22,11 @@ masked=(
   systemd-tmpfiles-clean.timer dev-hugepages.mount systemd-machine-id-commit.service
 )
 
+# wget, by which debootstrap gets its packages, waits a quarter of an hour for a mirror that stands still.
+WGETRC=$(mktemp)
+export WGETRC
+trap 'rm -f "$WGETRC"' EXIT
+printf 'timeout = 30\ntries = 5\n' >"$WGETRC"
 # debootstrap mounts /proc into its target: in a mount namespace of its own nothing stays behind,
 # however it ends.
 unshare --mount --propagation private -- \
