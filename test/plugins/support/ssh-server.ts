@@ -35,8 +35,17 @@ function runShell(
     channel.end();
   });
   channel.on("close", () => {
-    if (pid !== undefined && running.has(pid)) process.kill(-pid, "SIGTERM");
+    if (pid !== undefined && running.has(pid)) endGroup(pid, "SIGTERM");
   });
+}
+
+/** Of a command that is told to have ended a moment after it has. */
+function endGroup(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-pid, signal);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+  }
 }
 
 /** An SSH server on 127.0.0.1 that runs commands with sh, for one user key and one password. */
@@ -133,7 +142,7 @@ export class SshServer {
 
   async stop(): Promise<void> {
     for (const client of this.open) client.end();
-    for (const pid of this.running) process.kill(-pid, "SIGKILL");
+    for (const pid of this.running) endGroup(pid, "SIGKILL");
     await new Promise<void>((done) => this.server.close(() => done()));
   }
 }
