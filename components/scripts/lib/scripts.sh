@@ -63,6 +63,6 @@ prune_scripts() {
   local file
   local -a files=("$1/$2"-*.sh)
   if [ "${#files[@]}" -le "$GENERATIONS" ]; then return 0; fi
-  find "$1" -name "$2-*.sh" -printf '%T@ %p\n' | sort -rn | sed -n "$((GENERATIONS + 1)),\$s/^[^ ]* //p" |
-    while read -r file; do rm -f "$file"; done
+  find "$1" -name "$2-*.sh" -printf '%T@ %p\n' | sort -rn | tail -n "+$((GENERATIONS + 1))" |
+    while read -r _ file; do rm -f "$file"; done
 }

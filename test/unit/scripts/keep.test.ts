@@ -38,7 +38,7 @@ describe.skipIf(reason !== undefined)(`keep.sh${reason ? ` (${reason})` : ""}`, 
     `${host.sh(TREE)}\n${host.sh("nft list ruleset; grep -v ^show /var/paper/systemctl || true")}`;
   /** While the up of somebody is at work on the host. */
   const held = (call: string) =>
-    `(exec 7<>$LOCK; flock 7; echo 'alice@laptop' >$LOCK; exec sleep 30) >/dev/null 2>&1 & holder=$!
+    `(echo 'alice@laptop' >$LOCK; exec 7<>$LOCK; flock 7; exec sleep 30) >/dev/null 2>&1 & holder=$!
     until lock_is_held; do sleep 0.05; done
     code=0; (${call}) || code=$?
     kill $holder; exit $code`;
