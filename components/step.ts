@@ -2,7 +2,7 @@ import { remote } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { Connection, Endpoint } from "./config/types";
 import { plainWords, remoteInput, remoteShell } from "./hosts/remote-shell";
-import { quote, type ScriptName, stepInput } from "./scripts/bundle";
+import { quote, type StepScript, stepInput } from "./scripts/bundle";
 import { type Freeze, MINUTES } from "./scripts/steps";
 
 /**
@@ -20,7 +20,7 @@ const FROZEN: Readonly<Record<Freeze, string[]>> = {
 
 export interface StepArgs {
   readonly connection: Connection;
-  readonly script: ScriptName;
+  readonly script: StepScript;
   /** Values of the script, by variable name. */
   readonly values: pulumi.Input<Record<string, pulumi.Input<string>>>;
   /** What the step is told to do (scripts/revision.ts). */

@@ -1,4 +1,5 @@
-// What Pulumi runs, and `node tools/start.cjs FILE ARGUMENT...` for a tool: index.ts or FILE, compiled file by file without checking its types (npm run lint does), and kept as it came out.
+// What Pulumi runs: index.ts, compiled file by file without checking its types (npm run lint does), and kept as it came out. A tool
+// instead with `node tools/start.cjs FILE ARGUMENT...`.
 // The compiler alone takes longer to load than the program takes to run.
 const { createHash } = require("node:crypto");
 const {
@@ -14,8 +15,8 @@ const { basename, dirname, join, resolve } = require("node:path");
 const preload = require("./preload.cjs");
 
 /** Of a tool; Pulumi's own program is the main module where it runs this one. */
-const file = require.main === module ? resolve(process.argv[2] ?? "") : undefined;
-const cache = join(__dirname, "../node_modules/.cache/etcd", file ? basename(file, ".ts") : "");
+const tool = require.main === module ? resolve(process.argv[2] ?? "") : undefined;
+const cache = join(__dirname, "../node_modules/.cache/etcd", tool ? basename(tool, ".ts") : "");
 const compilerOptions = {
   esModuleInterop: true,
   inlineSourceMap: true,
@@ -127,10 +128,10 @@ if (process.listenerCount("unhandledRejection") > 0) {
 if (preload.plain !== undefined) {
   require("@pulumi/pulumi").log.debug(preload.plain);
 }
-if (file !== undefined) {
+if (tool !== undefined) {
   process.argv.splice(1, 1);
 }
-module.exports = require(file ?? "../index.ts");
+module.exports = require(tool ?? "../index.ts");
 if (added) {
   prune();
 }

@@ -74,12 +74,14 @@ const held: { readonly session: Kept; readonly scripts: readonly string[] }[] = 
  * delete released, in a destroy that was stopped for example, is taken back (scripts/lib/keep.sh). Reaches the hosts that an up has locked.
  */
 export function keepNodes(): void {
-  for (const { session, scripts } of held) {
+  for (const { session } of held) {
     session.tell(`keep ${PROGRAM_VERSION}\n`);
-    for (const script of STEP_SCRIPTS) {
-      const { name, text } = hostScript(script);
-      if (!scripts.includes(name)) {
-        const base64 = packed(text);
+  }
+  for (const { name, text } of STEP_SCRIPTS.map(hostScript)) {
+    const lacking = held.filter(({ scripts }) => !scripts.includes(name));
+    if (lacking.length > 0) {
+      const base64 = packed(text);
+      for (const { session } of lacking) {
         session.tell(`script ${name} ${base64.length}\n${base64}`);
       }
     }

@@ -33,7 +33,7 @@ const PARTS = {
     ...[...lib("base", "lock", "as-etcd"), ...ETCD],
     ...[...lib("data-identity", "membership", "leave"), ...steps("drain")],
   ],
-  lost: [...lib("base", "scripts", "lock"), ...ETCD, ...lib("membership"), ...steps("lost")],
+  lost: [...lib("base", "lock"), ...ETCD, ...lib("membership"), ...steps("lost")],
   health: [
     ...[...STEP, ...lib("as-etcd"), ...ETCD],
     ...lib("data-identity", "version-change", "wait", "membership", "firewall"),
@@ -49,6 +49,8 @@ export type ScriptName = keyof typeof PARTS;
 
 /** Those that steps run; the others are sent whole. */
 export const STEP_SCRIPTS = [...STEPS, "lost"] as const;
+
+export type StepScript = (typeof STEP_SCRIPTS)[number];
 
 /** What is called from outside of a script, beside the function of its own name. */
 const CALLS = ["run_step", "apply", "delete"];
@@ -69,7 +71,7 @@ export function quote(value: string): string {
  * @param values shell variables by name, uppercase.
  */
 export function assemble(script: ScriptName, values: Readonly<Record<string, string>>): string {
-  const base64 = packed(plain(script));
+  const base64 = packedScript(script);
   // bash reads a script on its standard input byte by byte, a system call each; so it has head read the line.
   const read = `eval "$(head -c ${base64.length} | base64 -d | gzip -d)"\n${base64}\n`;
   // The call's own standard input is closed: nothing it starts may read on in the script.
@@ -80,8 +82,8 @@ export function assemble(script: ScriptName, values: Readonly<Record<string, str
  * The same for a step, whose script the run has put on the host before (lib/scripts.sh): the state keeps every step's text twice, is
  * written at every step, and shows in a preview by this one name that a script has changed.
  */
-export function stepInput(script: ScriptName, values: Readonly<Record<string, string>>): string {
-  return `${assignments({ ...values, SCRIPT: hostScript(script).name })}${loader()}`;
+export function stepInput(script: StepScript, values: Readonly<Record<string, string>>): string {
+  return `${assignments({ ...values, SCRIPT: hostScript(script).name })}${source("lib/load")}`;
 }
 
 /** A script as a host has it. */
@@ -92,36 +94,35 @@ export interface HostScript {
 }
 
 const DIGEST_LENGTH = 16;
-const hostScripts = new Map<ScriptName, HostScript>();
 
-export function hostScript(script: ScriptName): HostScript {
-  const before = hostScripts.get(script);
-  if (before !== undefined) {
-    return before;
-  }
+export const hostScript = remembered((script: StepScript): HostScript => {
   const text = plain(script);
   const digest = createHash("sha256").update(text).digest("hex").slice(0, DIGEST_LENGTH);
-  const made = { name: `${script}-${digest}`, text };
-  hostScripts.set(script, made);
-  return made;
+  return { name: `${script}-${digest}`, text };
+});
+
+/** Every host of an inspection is sent the same one. */
+const packedScript = remembered((script: ScriptName) => packed(plain(script)));
+
+/** One file, without whole-line comments. Most scripts have most files. */
+const source = remembered((part: string) =>
+  readFileSync(join(__dirname, `${part}.sh`), "utf8").replace(/^\s*#.*\n/gm, ""),
+);
+
+/** What is made of a name is made once. */
+function remembered<Name extends string, Made>(make: (name: Name) => Made): (name: Name) => Made {
+  const known = new Map<Name, Made>();
+  return (name) => {
+    const made = known.get(name) ?? make(name);
+    known.set(name, made);
+    return made;
+  };
 }
 
 function assignments(values: Readonly<Record<string, string>>): string {
   return Object.entries(values)
     .map(([name, value]) => `${name}=${quote(value)}\n`)
     .join("");
-}
-
-let loaderText: string | undefined;
-
-function loader(): string {
-  loaderText ??= source("lib/load");
-  return loaderText;
-}
-
-/** One file, without whole-line comments. */
-function source(part: string): string {
-  return readFileSync(join(__dirname, `${part}.sh`), "utf8").replace(/^\s*#.*\n/gm, "");
 }
 
 /** In base64. A host unpacks it again, so any packing of the text does. */

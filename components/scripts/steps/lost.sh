@@ -19,7 +19,6 @@ apply() {
     fail "the cluster has no quorum, so the lost members cannot be removed; see docs/troubleshooting.md"
   surplus=$(members_at "$list" <<<"$LOST_ADDRESSES")
   if [ -n "$surplus" ]; then take_out "$list" "$surplus"; fi
-  keep_own_script
 }
 
 # with_own_bundle: a new host gets its CA bundle with its member, which comes after this step.
