@@ -9,7 +9,7 @@ import type { StackOutputs } from "../../tools/stack";
 import { hostAddress, type Result } from "../support/lab";
 import { PKI } from "./support/etcdctl";
 import { freshStack } from "./support/fresh";
-import { connect, hosts, MAIN_PID, on, onAll, resources, succeed } from "./support/stack";
+import { connect, hosts, MAIN_PID, on, onAll, resources, succeed, tool } from "./support/stack";
 
 const stack = freshStack("create");
 const { lab } = stack;
@@ -289,7 +289,7 @@ describe("the ports", () => {
 
 describe("the tools", () => {
   test("status prints a line for each member, one leader and the certificates' end", async () => {
-    const { stdout } = await succeed(stack.run(["node", "tools/start.cjs", "tools/status.ts"]));
+    const { stdout } = await succeed(stack.run(tool("status")));
     const lines = stdout.trimEnd().split("\n");
     expect(lines[0]).toMatch(/^MEMBER +ID +ENDPOINT +HEALTH +ROLE +VERSION +DB +CERTIFICATE$/);
     outputs.members.forEach(({ name, id }, index) => {
@@ -309,9 +309,9 @@ describe("the tools", () => {
 
   test("status fails when a member does not answer", async () => {
     await on(lab, "etcd03", "systemctl stop etcd.service");
-    const broken = await stack.run(["node", "tools/start.cjs", "tools/status.ts"]);
+    const broken = await stack.run(tool("status"));
     await on(lab, "etcd02", "systemctl stop etcd.service");
-    const alone = await stack.run(["node", "tools/start.cjs", "tools/status.ts"]);
+    const alone = await stack.run(tool("status"));
     await on(lab, "etcd02", "systemctl start --no-block etcd.service");
     await on(lab, "etcd03", "systemctl start etcd.service");
     expect(alone.code, alone.stderr).toBe(2);
@@ -326,7 +326,7 @@ describe("the tools", () => {
     const parent = mkdtempSync(join(tmpdir(), "pki-test-"));
     const directory = join(parent, "etcd-certs");
     try {
-      await succeed(stack.run(["node", "tools/start.cjs", "tools/pki.ts", directory]));
+      await succeed(stack.run(tool("pki", directory)));
       const names = readdirSync(directory, { recursive: true }).map(String).sort();
       const triple = (stem: string) => [`${stem}-key.pem`, `${stem}.csr`, `${stem}.pem`];
       // The CA signs itself: there is no request.
@@ -358,7 +358,7 @@ describe("the tools", () => {
           stack.run(["sh", "-c", match, "sh", join(directory, leaf.replace(".pem", ""))]),
         );
       }
-      const again = await stack.run(["node", "tools/start.cjs", "tools/pki.ts", directory]);
+      const again = await stack.run(tool("pki", directory));
       expect(again).toMatchObject({
         code: 1,
         stderr: `error: ${directory} is not empty; name a new directory\n`,

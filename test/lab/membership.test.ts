@@ -17,6 +17,7 @@ import {
   refuse,
   resources,
   succeed,
+  tool,
 } from "./support/stack";
 
 const stack = freshStack("membership", { hosts: 5 });
@@ -73,7 +74,7 @@ async function lead(name: string): Promise<void> {
   const id = members.find((member) => member.name === name)?.id ?? "";
   // Only the leader itself obeys.
   const asked = endpoints.map((endpoint) =>
-    stack.run(["node", "tools/start.cjs", "tools/etcdctl.ts", "move-leader", id], {
+    stack.run(tool("etcdctl", "move-leader", id), {
       env: { ETCDCTL_ENDPOINTS: endpoint },
     }),
   );

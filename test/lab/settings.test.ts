@@ -13,6 +13,7 @@ import {
   Stack,
   subject,
   succeed,
+  tool,
 } from "./support/stack";
 
 const stack = freshCluster("settings");
@@ -114,15 +115,7 @@ test("etcd's own authentication, switched on by hand, is seen in the preview, an
 
 test("fewer client networks are warned of with who is connected, this machine among them", async () => {
   stack.configure({ host: { clientNetworks: ["10.9.0.0/16"] } });
-  const watch = stack.run([
-    "timeout",
-    "40",
-    "node",
-    "tools/start.cjs",
-    "tools/etcdctl.ts",
-    "watch",
-    "nothing",
-  ]);
+  const watch = stack.run(["timeout", "40", ...tool("etcdctl", "watch", "nothing")]);
   await eventually("the client is connected", async () => {
     const counts = await onAll(
       lab,

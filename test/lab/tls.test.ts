@@ -7,7 +7,7 @@ import { PKI } from "./support/etcdctl";
 import { freshCluster } from "./support/fresh";
 import { handshakes, IN } from "./support/handshakes";
 import { unnoticed } from "./support/load";
-import { hosts, onAll, subject, succeed } from "./support/stack";
+import { hosts, onAll, subject, succeed, tool } from "./support/stack";
 
 const stack = freshCluster("tls");
 const { lab } = stack;
@@ -31,7 +31,7 @@ const serversAreClients = () =>
 async function gatewaysServe(work: () => Promise<unknown>): Promise<void> {
   const files = mkdtempSync(join(tmpdir(), "etcd-client-"));
   const urls = (await stack.outputs()).endpoints.map((url) => `${url}/v3/kv/range`);
-  await succeed(stack.run(["node", "tools/start.cjs", "tools/client-files.ts", files]));
+  await succeed(stack.run(tool("client-files", files)));
   const asking = lab.run(["bash", "-c", ASK, files, ...urls], { timeoutMs: 300_000 });
   try {
     await work();

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { parse, stringify } from "yaml";
 import { z } from "zod";
 import { checkout, hostAddress } from "../../support/lab";
-import { eventually, on, onAll, type Stack, succeed } from "./stack";
+import { eventually, on, onAll, type Stack, succeed, tool } from "./stack";
 
 /** Packages of Debian that the hosts need. */
 export const PACKAGES = "patroni,postgresql";
@@ -119,7 +119,7 @@ export class Patroni {
     const directory = join(this.stack.lab.directory, "client");
     rmSync(directory, { recursive: true, force: true });
     mkdirSync(this.stack.lab.directory, { recursive: true });
-    await succeed(this.stack.run(["node", "tools/start.cjs", "tools/client-files.ts", directory]));
+    await succeed(this.stack.run(tool("client-files", directory)));
     for (const name of this.names) {
       for (const file of ["ca.pem", "client.pem", "client-key.pem"]) {
         await this.#write(name, `${FILES}/${file}`, readFileSync(join(directory, file), "utf8"));

@@ -157,7 +157,7 @@ export class Stack {
   etcdctl(args: readonly string[], through?: readonly string[]): Promise<Result> {
     const env: Record<string, string> =
       through === undefined ? {} : { ETCDCTL_ENDPOINTS: through.map(endpoint).join(",") };
-    return this.run(["node", "tools/start.cjs", "tools/etcdctl.ts", ...args], { env });
+    return this.run(tool("etcdctl", ...args), { env });
   }
 }
 
@@ -177,6 +177,11 @@ function reachable(lab: Lab, { version = DEFAULT_VERSION }: Values): Values {
     downloadUrl: "http://192.168.1.1:8080",
     sha256: lab.digests(String(version)),
   };
+}
+
+/** A tool of the project, as `npm run` starts it. */
+export function tool(name: string, ...args: readonly string[]): readonly string[] {
+  return ["node", "tools/start.cjs", `tools/${name}.ts`, ...args];
 }
 
 /** How the operator's connection to a host's port ends: 0 it was taken, 1 refused, 124 nobody answered for two seconds. */
