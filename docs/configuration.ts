@@ -113,7 +113,7 @@ const REFUSED_EXAMPLES = [
 /** The whole text of docs/configuration.md. */
 export function renderConfiguration(): string {
   const refused = REFUSED_EXAMPLES.map(
-    (name) => `- \`${name}\`: ${refusedFlagReason(name) ?? ""}.`,
+    (name) => `- \`${name}\`: ${refusedFlagReason(name, (key) => `etcd:${key}`) ?? ""}.`,
   );
   return `# Configuration
 
@@ -125,6 +125,13 @@ Every key has the namespace \`etcd:\`. Parts of a map or list are set with \`--p
 pulumi config set --path 'nodes[3].name' etcd04
 pulumi config set --path 'nodes[3].address' 192.168.1.86
 pulumi config set --path 'settings.quota-backend-bytes' 4294967296
+\`\`\`
+
+Secrets are refused in plain text. They are encrypted with \`--secret\`, a private key from its file:
+
+\`\`\`
+pulumi config set --secret --path 'ssh.password'
+pulumi config set --secret --path 'ssh.privateKey' < id_ed25519
 \`\`\`
 
 All mistakes are reported at once, before anything is touched. A key that does not exist is a

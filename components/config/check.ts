@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { VALUE } from "./fields";
 import { nearest, type Path, type Problems } from "./problems";
+import type { Wording } from "./wording";
 
 /** What could be read of a value, and which of its fields were wrong. */
 export interface Checked<T> {
@@ -35,7 +36,10 @@ export function check<S extends z.ZodType>(
       continue;
     }
     const where = [...path, ...inner];
-    problems.add(where, explain(issue, problems.show(where, valueAt(raw, inner))));
+    problems.add(
+      where,
+      explain(issue, problems.show(where, valueAt(raw, inner)), problems.wording),
+    );
     if (inner[0] !== undefined) {
       wrong.add(String(inner[0]));
     }
@@ -51,11 +55,11 @@ export function unknownKey(key: string, known: readonly string[]): string {
     : `unknown key; did you mean ${meant}?`;
 }
 
-function explain(issue: z.core.$ZodIssue, shown: string): string {
+function explain(issue: z.core.$ZodIssue, shown: string, { list, map }: Wording): string {
   if (issue.code === "invalid_type") {
     return issue.expected === "array"
-      ? `${shown} is not a list; write one entry a line, each after "- "`
-      : `${shown} is not a map; write lines of the form "key: value" below the key`;
+      ? `${shown} is not a list; ${list}`
+      : `${shown} is not a map; ${map}`;
   }
   return issue.message.replaceAll(VALUE, shown);
 }
@@ -78,18 +82,24 @@ export function isMap(value: unknown): value is Record<string, unknown> {
 
 /** The keys that a schema knows at a place inside it. */
 function keysAt(schema: z.core.$ZodType, path: Path): readonly string[] {
-  let current = unwrap(schema);
-  for (const part of path) {
-    if (current instanceof z.ZodArray) {
-      current = unwrap(current.element);
-    } else if (current instanceof z.ZodRecord) {
-      current = unwrap(current.valueType);
-    } else if (current instanceof z.ZodObject) {
-      const next: unknown = current.shape[part];
-      current = next instanceof z.ZodType ? unwrap(next) : current;
-    }
+  const found = unwrap(path.reduce((outer, part) => within(outer, part) ?? outer, schema));
+  return found instanceof z.ZodObject ? Object.keys(found.shape) : [];
+}
+
+/** The schema of an element or a field; undefined where there is none of that name. */
+export function within(
+  schema: z.core.$ZodType,
+  part: string | number,
+): z.core.$ZodType | undefined {
+  const outer = unwrap(schema);
+  if (outer instanceof z.ZodArray) {
+    return outer.element;
   }
-  return current instanceof z.ZodObject ? Object.keys(current.shape) : [];
+  if (outer instanceof z.ZodRecord) {
+    return outer.valueType;
+  }
+  const field: unknown = outer instanceof z.ZodObject ? outer.shape[part] : undefined;
+  return field instanceof z.ZodType ? field : undefined;
 }
 
 /** The schema below defaults and optionality. */

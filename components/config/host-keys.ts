@@ -1,14 +1,28 @@
 import { readFileSync } from "node:fs";
 import type { z } from "zod";
 import { findHostKey, type KnownHosts, parseKnownHosts } from "./known-hosts";
-import { expand, reasonOf, type Surroundings } from "./private-key";
+import { reasonOf } from "./private-key";
 import type { Path, Problems } from "./problems";
 import type { sshSchema } from "./schema";
+import { expand, type Surroundings } from "./surroundings";
 
 type Ssh = z.output<typeof sshSchema>;
 
 /** A mistake in one of these leaves open whether a key is missing, so none is reported missing. */
 const SOURCES = ["hostKeys", "knownHostsFile", "insecureIgnoreHostKeys", "bastion"];
+
+/** A name or an address of a host, and where it is written. */
+export interface Named {
+  readonly name: string;
+  readonly path: Path;
+}
+
+/** Where a key is missing. */
+export interface Missing {
+  readonly path: Path;
+  /** Where the host's name or address is written. */
+  readonly host: Path;
+}
 
 /** The public keys that the machines are recognised by: those configured, then known_hosts. */
 export class HostKeys {
@@ -32,9 +46,17 @@ export class HostKeys {
   }
 
   /** A key for a host that does not exist is a typing mistake, and the right host has none. */
-  checkNames(nodes: readonly string[]): void {
-    const known = this.#ssh.bastion === undefined ? nodes : [...nodes, this.#ssh.bastion.host];
-    for (const name of Object.keys(this.#ssh.hostKeys).filter((key) => !known.includes(key))) {
+  checkNames(nodes: readonly Named[]): void {
+    const { bastion } = this.#ssh;
+    const all = [
+      ...nodes,
+      ...(bastion === undefined ? [] : [{ name: bastion.host, path: ["ssh", "bastion", "host"] }]),
+    ];
+    const known = all.map(({ name, path }) => this.#problems.conceal(path, name));
+    for (const name of Object.keys(this.#ssh.hostKeys)) {
+      if (all.some((host) => host.name === name)) {
+        continue;
+      }
       this.#problems.add(
         ["ssh", "hostKeys", name],
         `no node has this name or address; known are ${known.join(", ")}`,
@@ -43,12 +65,13 @@ export class HostKeys {
   }
 
   /**
-   * The key of one machine. A missing one is reported at `path`, unless the configuration says in
-   * words that it may be missing.
+   * The key of one machine. A missing one is reported, unless the configuration says in words that it
+   * may be missing.
    *
    * @param names the machine's address and name, the more trustworthy first.
+   * @param missing where a missing one is reported; undefined where it is no mistake.
    */
-  find(names: readonly string[], port: number, path: Path): string | undefined {
+  find(names: readonly string[], port: number, missing: Missing | undefined): string | undefined {
     const configured = names.map((name) => this.#ssh.hostKeys[name]).find((key) => key);
     if (configured !== undefined) {
       return configured;
@@ -60,10 +83,14 @@ export class HostKeys {
     }
     const host = names[0] ?? "";
     if (found === undefined && this.#ssh.insecureIgnoreHostKeys) {
-      this.#unverified.push(names.at(-1) ?? host);
-    } else if (this.#sourcesAreRight) {
+      const last = names.at(-1) ?? host;
+      this.#unverified.push(
+        missing !== undefined && last === host ? this.#problems.conceal(missing.host, last) : last,
+      );
+    } else if (this.#sourcesAreRight && missing !== undefined) {
       const problem = known === "unreadable" ? known : (found?.unusable ?? "none");
-      this.#problems.add(path, this.#missing(problem, host, port));
+      const shown = this.#problems.conceal(missing.host, host);
+      this.#problems.add(missing.path, this.#missing(problem, shown, port));
     }
     return undefined;
   }
@@ -79,7 +106,7 @@ export class HostKeys {
     return this.#unverified.length === 0
       ? []
       : [
-          `etcd:ssh.insecureIgnoreHostKeys: the host key of ${this.#unverified.join(", ")} is not ` +
+          `${this.#problems.key(["ssh", "insecureIgnoreHostKeys"])}: the host key of ${this.#unverified.join(", ")} is not ` +
             "known and not checked; whoever answers at the address receives the private keys",
         ];
   }

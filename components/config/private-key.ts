@@ -1,29 +1,11 @@
 import { readFileSync, statSync } from "node:fs";
-import { isAbsolute, join, resolve } from "node:path";
-
-/** Where the program runs: what paths and the agent are looked up in. */
-export interface Surroundings {
-  /** The project directory. */
-  readonly directory: string;
-  /** The operator's home directory. */
-  readonly home: string;
-  /** Value of SSH_AUTH_SOCK. */
-  readonly agentSocket?: string;
-}
-
-/** Absolute form of a path that may start with `~/` or be relative to the project. */
-export function expand(path: string, { directory, home }: Surroundings): string {
-  if (path === "~" || path.startsWith("~/")) {
-    return join(home, path.slice(1));
-  }
-  return isAbsolute(path) ? path : resolve(directory, path);
-}
 
 /** A private key that can be used, or why it cannot. */
-export type KeyFile =
+export type PrivateKey =
   | {
       readonly kind: "key";
-      readonly file: string;
+      /** Absent when the text was given. */
+      readonly file?: string;
       readonly text: string;
       /** It is encrypted with this one. */
       readonly passphrase?: string;
@@ -37,7 +19,7 @@ export type KeyFile =
  *
  * @param passphrase of keys that have one; whether it is the right one is seen at the login.
  */
-export function readPrivateKey(file: string, passphrase?: string): KeyFile {
+export function readPrivateKey(file: string, passphrase?: string): PrivateKey {
   let text: string;
   try {
     const found = statSync(file);
@@ -54,7 +36,16 @@ export function readPrivateKey(file: string, passphrase?: string): KeyFile {
       ? { kind: "absent" }
       : { kind: "unusable", reason: `cannot be read (${reasonOf(error)}); name a readable file` };
   }
-  return classify(file, text, passphrase);
+  const found = classify(text, passphrase, {
+    private: "name the private one, which has no .pub at the end",
+    file,
+  });
+  return found.kind === "key" ? { ...found, file } : found;
+}
+
+/** The same of a key whose text was given. */
+export function readPrivateKeyText(text: string, passphrase?: string): PrivateKey {
+  return classify(text, passphrase, { private: "write the text of the private one", file: "FILE" });
 }
 
 /** The operating system's name for an error, such as EACCES. */
@@ -65,11 +56,19 @@ export function reasonOf(error: unknown): string {
 /** What golang.org/x/crypto/ssh decrypts of OpenSSH's own format; of the others it knows PEM's. */
 const CIPHERS = ["aes256-ctr", "aes256-cbc"];
 
-function classify(file: string, text: string, passphrase: string | undefined): KeyFile {
+/** What to do about a key, in the words of those who gave its file, or its text. */
+interface Remedy {
+  /** Instead of a public key. */
+  readonly private: string;
+  /** For ssh-keygen. */
+  readonly file: string;
+}
+
+function classify(text: string, passphrase: string | undefined, remedy: Remedy): PrivateKey {
   if (/^(ssh-|ecdsa-|sk-)\S+ [A-Za-z0-9+/]/.test(text)) {
     return {
       kind: "unusable",
-      reason: "is a public key; name the private one, which has no .pub at the end",
+      reason: `is a public key; ${remedy.private}`,
     };
   }
   const armour = /-----BEGIN ([A-Z ]*)PRIVATE KEY-----\s([\s\S]*?)-----END /.exec(text);
@@ -85,7 +84,7 @@ function classify(file: string, text: string, passphrase: string | undefined): K
     /^Proc-Type: 4,ENCRYPTED/m.test(body) ||
     (kind === "OPENSSH " && cipherOf(body) !== "none");
   if (!locked) {
-    return { kind: "key", file, text };
+    return { kind: "key", text };
   }
   if (passphrase === undefined) {
     return { kind: "passphrase" };
@@ -94,9 +93,9 @@ function classify(file: string, text: string, passphrase: string | undefined): K
   return kind === "ENCRYPTED " || (kind === "OPENSSH " && !CIPHERS.includes(cipher))
     ? {
         kind: "unusable",
-        reason: `is encrypted in a way that the Pulumi provider cannot read (${cipher || "PKCS #8"}); run ssh-keygen -p -Z aes256-ctr -f ${file}`,
+        reason: `is encrypted in a way that the Pulumi provider cannot read (${cipher || "PKCS #8"}); run ssh-keygen -p -Z aes256-ctr -f ${remedy.file}`,
       }
-    : { kind: "key", file, text, passphrase };
+    : { kind: "key", text, passphrase };
 }
 
 const MAGIC = "openssh-key-v1\0";

@@ -1,6 +1,7 @@
 import { OperatorError } from "../errors";
+import { type Path, pathText, type Wording } from "./wording";
 
-export type Path = readonly (string | number)[];
+export type { Path } from "./wording";
 
 /**
  * The configuration cannot be used. The message starts with the number of mistakes and has one
@@ -9,9 +10,10 @@ export type Path = readonly (string | number)[];
 export class ConfigError extends OperatorError {
   readonly problems: readonly string[];
 
-  constructor(problems: readonly string[]) {
+  /** @param place completes `errors in ...`. */
+  constructor(problems: readonly string[], place: string) {
     const count = problems.length === 1 ? "1 error" : `${problems.length} errors`;
-    super(`${count} in the configuration:\n${problems.map((line) => `  - ${line}`).join("\n")}`);
+    super(`${count} in ${place}:\n${problems.map((line) => `  - ${line}`).join("\n")}`);
     this.name = "ConfigError";
     this.problems = problems;
   }
@@ -20,12 +22,13 @@ export class ConfigError extends OperatorError {
 /** Collects mistakes, so that one run reports all of them. */
 export class Problems {
   readonly #found: { path: Path; text: string }[] = [];
-  readonly #namespace: string;
-  readonly #secretKeys: ReadonlySet<string>;
+  readonly wording: Wording;
+  readonly #secrets: ReadonlySet<string>;
 
-  constructor(namespace: string, secretKeys: ReadonlySet<string> = new Set()) {
-    this.#namespace = namespace;
-    this.#secretKeys = secretKeys;
+  /** @param secrets paths as `pathText` writes them; what lies below one is secret too. */
+  constructor(wording: Wording, secrets: ReadonlySet<string> = new Set()) {
+    this.wording = wording;
+    this.#secrets = secrets;
   }
 
   /** `text` says what is wrong and what would be right; it must not repeat a secret value. */
@@ -36,23 +39,36 @@ export class Problems {
     }
   }
 
-  /** Names a key the way `pulumi config set --path` takes it. */
+  /** Names a key as those who wrote it know it. */
   key(path: Path): string {
-    return `${this.#namespace}:${path.map(segment).join("").replace(/^\./, "")}`;
+    return this.wording.key(path);
   }
 
-  /** Whether the stack's configuration has the key encrypted. */
+  /** Whether the value is encrypted in the stack's configuration, or a secret of the program. */
   isSecret(path: Path): boolean {
-    return this.#secretKeys.has(String(path[0]));
+    return (
+      this.#secrets.size > 0 &&
+      [...path.keys(), path.length].some((end) => this.#secrets.has(pathText(path.slice(0, end))))
+    );
   }
 
   /** A value as it can be shown in a message: short, and never a secret. */
   show(path: Path, value: unknown): string {
-    return this.isSecret(path) ? "[secret]" : show(value);
+    return this.conceal(path, show(value));
+  }
+
+  /** `text`, which has the value at `path` in it, as it can be shown. */
+  conceal(path: Path, text: string): string {
+    return this.isSecret(path) ? "[secret]" : text;
   }
 
   get isEmpty(): boolean {
     return this.#found.length === 0;
+  }
+
+  /** All of them as one error. */
+  error(topLevel: readonly string[]): ConfigError {
+    return new ConfigError(this.lines(topLevel), this.wording.place);
   }
 
   /** One line for each mistake, in the order of `topLevel`, the rest first. */
@@ -64,13 +80,6 @@ export class Problems {
   }
 }
 
-function segment(part: string | number): string {
-  if (typeof part === "number") {
-    return `[${part}]`;
-  }
-  return /^[A-Za-z0-9_-]+$/.test(part) ? `.${part}` : `[${JSON.stringify(part)}]`;
-}
-
 const SHOWN = 60;
 
 function show(value: unknown): string {
@@ -80,7 +89,14 @@ function show(value: unknown): string {
   if (typeof value === "object" && value !== null) {
     return "a map";
   }
-  const text = JSON.stringify(value) ?? String(value);
+  if (typeof value === "function") {
+    return "a function";
+  }
+  if (typeof value === "symbol") {
+    return value.description ?? "a symbol";
+  }
+  // JSON has no word for NaN, and cannot write a bigint.
+  const text = typeof value === "string" ? JSON.stringify(value) : String(value);
   if (/PRIVATE KEY|\\n/.test(text)) {
     return "a text of several lines";
   }

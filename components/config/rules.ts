@@ -9,7 +9,7 @@ export function checkNodes(raw: readonly unknown[], problems: Problems): void {
   if (raw.length === 0) {
     problems.add(
       ["nodes"],
-      "there is no node; write at least one such as {name: etcd01, address: 192.168.1.83}",
+      `there is no node; write at least one such as ${problems.wording.node}`,
     );
   }
   for (const field of ["name", "address"] as const) {
@@ -81,24 +81,25 @@ export function checkRebuild(
 }
 
 /** Warnings about the number of members, with the arithmetic behind them. */
-export function sizeWarnings(members: number): string[] {
+export function sizeWarnings(members: number, problems: Problems): string[] {
+  const nodes = problems.key(["nodes"]);
   const quorum = Math.floor(members / 2) + 1;
   const survives = members - quorum;
   if (members === 1) {
-    return ["etcd:nodes: 1 member survives no failure; 3 members survive 1"];
+    return [`${nodes}: 1 member survives no failure; 3 members survive 1`];
   }
   const warnings: string[] = [];
   if (members > 0 && members % 2 === 0) {
     const fewer = members - 1;
     warnings.push(
-      `etcd:nodes: ${members} members need ${quorum} for a quorum and survive ${survives} ` +
+      `${nodes}: ${members} members need ${quorum} for a quorum and survive ${survives} ` +
         `${survives === 1 ? "failure" : "failures"}, no more than ${fewer} ` +
         `${fewer === 1 ? "member does" : "members do"}; use an odd number`,
     );
   }
   if (members > 7) {
     warnings.push(
-      `etcd:nodes: with ${members} members every write waits for ${quorum}; ` +
+      `${nodes}: with ${members} members every write waits for ${quorum}; ` +
         "7 members survive 3 failures and are the most that the etcd project advises",
     );
   }
@@ -185,34 +186,35 @@ export function checkRelease(release: ReleaseConfig, problems: Problems): void {
   if (release.listedSums || Object.keys(release.sha256).length > 0) {
     return;
   }
-  const version = problems.show(["version"], release.version);
-  const mirror = problems.show(["downloadUrl"], release.downloadUrl);
+  const key = problems.key(["version"]);
+  const version = `${key} ${problems.show(["version"], release.version)}`;
+  const mirror = `${problems.key(["downloadUrl"])} ${problems.show(["downloadUrl"], release.downloadUrl)}`;
   problems.add(
     ["sha256"],
-    `missing: this program knows no digest for etcd:version ${version}, and what etcd:downloadUrl ${mirror} says of ` +
-      "its own tarballs is no check of them; write the digest that the etcd project publishes, set etcd:version to a " +
+    `missing: this program knows no digest for ${version}, and what ${mirror} says of ` +
+      `its own tarballs is no check of them; write the digest that the etcd project publishes, set ${key} to a ` +
       `release whose digest is known, such as ${DEFAULT_VERSION}, or write "trustMirrorChecksums: true"`,
   );
 }
 
 /** Says whose word a release without a digest is taken on. */
-export function releaseWarnings({
-  version,
-  downloadUrl,
-  sha256,
-  listedSums,
-}: ReleaseConfig): string[] {
+export function releaseWarnings(
+  { version, downloadUrl, sha256, listedSums }: ReleaseConfig,
+  problems: Problems,
+): string[] {
   if (!listedSums || ARCHITECTURES.every((name) => sha256[name] !== undefined)) {
     return [];
   }
-  const pin = "write etcd:sha256 to pin it";
+  const pin = `write ${problems.key(["sha256"])} to pin it`;
+  const release = `etcd ${problems.conceal(["version"], version)}`;
+  const mirror = problems.conceal(["downloadUrl"], downloadUrl);
   if (downloadUrl === OFFICIAL_DOWNLOADS) {
     return [
-      `etcd:version: this program knows no digest of etcd ${version}; each host takes it from the SHA256SUMS at ${downloadUrl}; ${pin}`,
+      `${problems.key(["version"])}: this program knows no digest of ${release}; each host takes it from the SHA256SUMS at ${mirror}; ${pin}`,
     ];
   }
   const plain = downloadUrl.startsWith("http:") ? "plain http, and " : "";
   return [
-    `etcd:trustMirrorChecksums: ${plain}the digest of etcd ${version} comes from the same place as the tarball, ${downloadUrl}; ${pin}`,
+    `${problems.key(["trustMirrorChecksums"])}: ${plain}the digest of ${release} comes from the same place as the tarball, ${mirror}; ${pin}`,
   ];
 }

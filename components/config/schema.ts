@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { DEFAULT_VERSION, OFFICIAL_DOWNLOADS } from "../etcd/versions";
 import { address, asText, flag, leaf, network, port, Refusal, text, whole } from "./fields";
+import { type StandIn, standIns } from "./unknown";
 import { directory, downloadUrl, hostKey, path, RELEASE, scalar, sha256, version } from "./values";
 
 const YEARS = 24 * 366;
@@ -32,6 +33,17 @@ const secret: z.ZodType<string> = leaf({
       : new Refusal("is not one line of 1 to 1024 characters");
   },
 });
+/** The text of a private key, which no message repeats; whether it is one is looked at with the other keys. */
+const keyText: z.ZodType<string> = leaf({
+  type: "secret string",
+  is: "",
+  write: "",
+  // The end of the last line is lost in many ways, and OpenSSH reads no key without.
+  read: (value) =>
+    typeof value === "string" && /\S\r?\n./.test(value)
+      ? `${value.replaceAll("\r\n", "\n").trim()}\n`
+      : new Refusal("is not the text of a private key; write all its lines, or name its file"),
+});
 const name = text("a name for a certificate", "1 to 64 printable characters", /^[^\p{C}]{1,64}$/u);
 
 /**
@@ -39,6 +51,14 @@ const name = text("a name for a certificate", "1 to 64 printable characters", /^
  */
 const described = <T extends z.ZodType>(schema: T, description: string, edit: string): T =>
   schema.meta({ ...schema.meta(), description, edit });
+
+/**
+ * A value that need not be known before the resources are: in code it is a `pulumi.Input`.
+ *
+ * @param standIn what stands for it in a preview that does not know it; the rules take each of them.
+ */
+const input = <T extends z.ZodType>(schema: T, standIn: StandIn): T =>
+  schema.meta({ ...schema.meta(), standIn });
 
 /** What changes of several keys do. */
 const EDIT = {
@@ -52,9 +72,11 @@ const EDIT = {
   recover: "Refused, or without effect, while the cluster has a quorum; see docs/recovery.md.",
 } as const;
 
+const standInKey = input(hostKey, standIns.hostKey);
+
 export const nodeSshSchema = z.strictObject({
   host: described(
-    machine.optional(),
+    input(machine.optional(), standIns.host),
     "Address or name to connect to over SSH, instead of `address`: for hosts with a separate management network.",
     EDIT.login,
   ),
@@ -66,11 +88,16 @@ export const nodeSshSchema = z.strictObject({
   ),
   privateKeyFile: described(
     path.optional(),
-    "Private key for this node, instead of `ssh.privateKeyFile`.",
+    "File of the private key for this node, instead of the one in `ssh`.",
+    EDIT.login,
+  ),
+  privateKey: described(
+    input(keyText.optional(), standIns.privateKey),
+    "Text of the private key for this node, in place of a file. Secret.",
     EDIT.login,
   ),
   hostKey: described(
-    hostKey.optional(),
+    input(hostKey.optional(), standIns.hostKey),
     "Public host key of this node, as `TYPE BASE64`.",
     EDIT.hostKeys,
   ),
@@ -83,7 +110,7 @@ export const nodeSchema = z.strictObject({
     "Refused at the same address: take the node out, and add it in a second edit.",
   ),
   address: described(
-    address,
+    input(address, standIns.address),
     "IPv4 or IPv6 address that the other nodes reach it at, unique.",
     "The member moves: new certificates, and a restart of that one. See docs/membership.md.",
   ),
@@ -109,16 +136,25 @@ export const nodeSchema = z.strictObject({
 });
 
 export const bastionSchema = z.strictObject({
-  host: described(machine, "Address or name of the machine to go through.", EDIT.login),
+  host: described(
+    input(machine, standIns.host),
+    "Address or name of the machine to go through.",
+    EDIT.login,
+  ),
   port: described(port.default(22), "TCP port of its sshd.", EDIT.login),
   user: described(user.optional(), "Login name there; `ssh.user` when not given.", EDIT.login),
   privateKeyFile: described(
     path.optional(),
-    "Private key for it; the one of the nodes when not given.",
+    "File of the private key for it; the one of the nodes when not given.",
+    EDIT.login,
+  ),
+  privateKey: described(
+    input(keyText.optional(), standIns.privateKey),
+    "Text of the private key for it, in place of a file. Secret.",
     EDIT.login,
   ),
   hostKey: described(
-    hostKey.optional(),
+    input(hostKey.optional(), standIns.hostKey),
     "Its public host key; else looked up as for a node.",
     EDIT.hostKeys,
   ),
@@ -129,17 +165,22 @@ export const sshSchema = z.strictObject({
   port: described(port.default(22), "TCP port of sshd on the nodes.", EDIT.login),
   privateKeyFile: described(
     path.optional(),
-    "Private key. Not given, and no `password` either: `~/.ssh/id_ed25519`, then `~/.ssh/id_rsa`, then the agent.",
+    "File of the private key. Not given, and no `privateKey` or `password` either: `~/.ssh/id_ed25519`, then `~/.ssh/id_rsa`, then the agent.",
+    EDIT.login,
+  ),
+  privateKey: described(
+    input(keyText.optional(), standIns.privateKey),
+    "Text of the private key, in place of a file. Secret.",
     EDIT.login,
   ),
   privateKeyPassphrase: described(
-    secret.optional(),
-    "Passphrase of the private keys that have one. Set with `pulumi config set --secret --path`.",
+    input(secret.optional(), standIns.secret),
+    "Passphrase of the private keys that have one. Secret.",
     EDIT.login,
   ),
   password: described(
-    secret.optional(),
-    "Password of the login, where no key is taken; on the bastion too. Set as `privateKeyPassphrase`.",
+    input(secret.optional(), standIns.secret),
+    "Password of the login, where no key is taken; on the bastion too. Secret.",
     EDIT.login,
   ),
   agent: described(
@@ -153,7 +194,7 @@ export const sshSchema = z.strictObject({
     EDIT.hostKeys,
   ),
   hostKeys: described(
-    z.record(z.string(), hostKey).default({}),
+    z.record(z.string(), standInKey).default({}),
     "Public host keys as `TYPE BASE64`, by node name or address.",
     EDIT.hostKeys,
   ),
@@ -163,8 +204,8 @@ export const sshSchema = z.strictObject({
     EDIT.login,
   ),
   sudoPassword: described(
-    secret.optional(),
-    "Password for sudo; not given: none. Set as `privateKeyPassphrase`.",
+    input(secret.optional(), standIns.secret),
+    "Password for sudo; not given: none. Secret.",
     EDIT.login,
   ),
   bastion: described(
@@ -313,7 +354,10 @@ export const recoverSchema = z.strictObject({
 /** All keys of the configuration; Pulumi.yaml and the documentation are held to this. */
 export const schema = z.strictObject({
   nodes: described(
-    z.array(nodeSchema).default([]),
+    z.array(nodeSchema).default([]).meta({
+      needed: true,
+      inCode: "The machines, in the order they are worked on.",
+    }),
     "List of {name, address, lost, rebuild, ssh}: the machines, in the order they are worked on. Required.",
     "Members join, leave and move, one at a time; see docs/membership.md.",
   ),
@@ -328,7 +372,11 @@ export const schema = z.strictObject({
     RELEASE,
   ),
   sha256: described(
-    sha256.default({}).meta({ type: "string or map" }),
+    sha256.default({}).meta({
+      type: "string or map",
+      inCode:
+        "Digests of the tarballs. Not given: the program's own table, else, from the project's own downloads alone, SHA256SUMS.",
+    }),
     "Digest of the tarball: one text for amd64, or a map of amd64 and arm64. Not given: the " +
       "program's own table, else, from the project's own downloads alone, SHA256SUMS.",
     RELEASE,
@@ -339,7 +387,10 @@ export const schema = z.strictObject({
     RELEASE,
   ),
   settings: described(
-    z.record(z.string(), scalar).default({}).meta({ type: "map of strings, integers or booleans" }),
+    z.record(z.string(), scalar).default({}).meta({
+      type: "map of strings, integers or booleans",
+      inCode: "Additional etcd flags, by their names without the dashes.",
+    }),
     "Map of additional etcd flags, by their names without the dashes.",
     EDIT.roll,
   ),

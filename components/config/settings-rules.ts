@@ -1,5 +1,8 @@
 type Settings = ReadonlyMap<string, string>;
 
+/** The value of a setting, written so, as a message can have it. */
+type Conceal = (name: string, text: string) => string;
+
 /** etcd's own defaults, in milliseconds. */
 const HEARTBEAT = 100;
 const ELECTION = 1000;
@@ -9,15 +12,19 @@ const GIB = 2 ** 30;
 const JOURNAL = "systemd/journal";
 
 /** Mistakes that only show in more than one setting: the setting to change, and why. */
-export function* crossProblems(settings: Settings): Generator<readonly [string, string]> {
+export function* crossProblems(
+  settings: Settings,
+  conceal: Conceal,
+): Generator<readonly [string, string]> {
   const heartbeat = Number(settings.get("heartbeat-interval") ?? HEARTBEAT);
   const election = Number(settings.get("election-timeout") ?? ELECTION);
   if (election < 10 * heartbeat) {
     const name = settings.has("election-timeout") ? "election-timeout" : "heartbeat-interval";
     yield [
       name,
-      `an election-timeout of ${election} ms is less than 10 times the heartbeat-interval of ${heartbeat} ms; ` +
-        `write an election-timeout of at least ${10 * heartbeat}`,
+      `an election-timeout of ${conceal("election-timeout", `${election}`)} ms is less than 10 times the heartbeat-interval of ` +
+        `${conceal("heartbeat-interval", `${heartbeat}`)} ms; write an election-timeout of at least ` +
+        conceal("heartbeat-interval", `${10 * heartbeat}`),
     ];
   }
   const least = settings.get("tls-min-version") ?? "TLS1.3";
@@ -44,7 +51,7 @@ export function* crossProblems(settings: Settings): Generator<readonly [string, 
   if (["error", "panic", "fatal"].includes(level)) {
     yield [
       "log-level",
-      `${level} leaves out etcd's warnings, and this program reads in the journal why a member does not start, and that it was removed; write warn, info or debug`,
+      `${conceal("log-level", level)} leaves out etcd's warnings, and this program reads in the journal why a member does not start, and that it was removed; write warn, info or debug`,
     ];
   }
   if (settings.get("log-format") === "console" && settings.get("log-outputs") === JOURNAL) {
@@ -57,18 +64,20 @@ export function* crossProblems(settings: Settings): Generator<readonly [string, 
   if (settings.get("auto-compaction-mode") === "revision" && /\D/.test(retention)) {
     yield [
       "auto-compaction-retention",
-      `${JSON.stringify(retention)} is a duration, and auto-compaction-mode is revision; write a number of revisions`,
+      `${conceal("auto-compaction-retention", JSON.stringify(retention))} is a duration, and auto-compaction-mode is revision; write a number of revisions`,
     ];
   }
 }
 
-/** Settings that work and that etcd advises against. */
-export function crossWarnings(settings: Settings): string[] {
+/** Settings that work and that etcd advises against: the setting, and why. */
+export function crossWarnings(settings: Settings, conceal: Conceal): (readonly [string, string])[] {
   const quota = Number(settings.get("quota-backend-bytes") ?? 0);
   return quota > 8 * GIB
     ? [
-        `etcd:settings.quota-backend-bytes: ${quota} is ${(quota / GIB).toFixed(1)} GiB; ` +
-          "above 8 GiB etcd advises against, as starts and snapshots take minutes",
+        [
+          "quota-backend-bytes",
+          `${conceal("quota-backend-bytes", `${quota} is ${(quota / GIB).toFixed(1)} GiB`)}; above 8 GiB etcd advises against, as starts and snapshots take minutes`,
+        ],
       ]
     : [];
 }

@@ -5,13 +5,17 @@ import type { Minor } from "../etcd/versions";
 /** Go's notation of a length of time, without a sign. */
 const DURATION = /^(0|((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))+)$/;
 
-/** What is wrong with the value of a flag, or undefined. `shown` is the value for messages. */
+/** A value, or a part of it, as it can be shown in a message. */
+type Show = (part: string) => string;
+
+/** What is wrong with the value of a flag, or undefined. */
 export function valueProblem(
   kind: Kind,
   value: string,
   minor: Minor,
-  shown: string,
+  show: Show,
 ): string | undefined {
+  const shown = show(value);
   switch (kind.is) {
     case "boolean":
       return value === "true" || value === "false"
@@ -32,11 +36,11 @@ export function valueProblem(
         ? undefined
         : `${shown} cannot be used; write ${kind.example}`;
     case "suites":
-      return suitesProblem(value);
+      return suitesProblem(value, show);
     case "gates":
-      return gatesProblem(value, minor);
+      return gatesProblem(value, minor, show);
     case "urls":
-      return urlsProblem(value);
+      return urlsProblem(value, show);
     default:
       return kind satisfies never;
   }
@@ -62,26 +66,26 @@ export const SAFE_SUITES: readonly string[] = [
   "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
 ];
 
-function suitesProblem(value: string): string | undefined {
+function suitesProblem(value: string, show: Show): string | undefined {
   const suites = value.split(",");
   const wrong = suites.find((suite) => !SAFE_SUITES.includes(suite));
   if (wrong !== undefined) {
-    return `${JSON.stringify(wrong)} is no safe suite for ECDSA certificates; write some of ${SAFE_SUITES.join(", ")}`;
+    return `${show(wrong)} is no safe suite for ECDSA certificates; write some of ${SAFE_SUITES.join(", ")}`;
   }
   return suites.includes(SAFE_SUITES[0] ?? "")
     ? undefined
     : `${SAFE_SUITES[0]} is missing; HTTP/2 needs it, and etcd does not start without`;
 }
 
-function gatesProblem(value: string, minor: Minor): string | undefined {
+function gatesProblem(value: string, minor: Minor, show: Show): string | undefined {
   const known = GATES[minor];
   for (const gate of value.split(",")) {
     const name = gate.split("=")[0] ?? "";
     if (!known.includes(name)) {
-      return `${JSON.stringify(name)} is no feature gate of etcd ${minor}; write some of ${known.join(", ")}`;
+      return `${show(name)} is no feature gate of etcd ${minor}; write some of ${known.join(", ")}`;
     }
     if (!/^[^=]+=(true|false)$/.test(gate)) {
-      return `${JSON.stringify(gate)} has no state; write ${name}=true or ${name}=false`;
+      return `${show(gate)} has no state; write ${name}=true or ${name}=false`;
     }
   }
   return value.includes("LeaseCheckpointPersist=true") &&
@@ -92,11 +96,11 @@ function gatesProblem(value: string, minor: Minor): string | undefined {
 
 const EXAMPLE = "http://127.0.0.1:2381";
 
-function urlsProblem(value: string): string | undefined {
+function urlsProblem(value: string, show: Show): string | undefined {
   for (const text of value.split(",")) {
     const problem = urlProblem(text);
     if (problem !== undefined) {
-      return `${JSON.stringify(text)} ${problem}`;
+      return `${show(text)} ${problem}`;
     }
   }
   return undefined;

@@ -31,18 +31,22 @@ export function checkSettings(
     const path = ["settings", name];
     const problem =
       kind === undefined
-        ? nameProblem(name, value, minor, known)
-        : valueProblem(kind, value, minor, problems.show(path, value));
+        ? nameProblem(name, value, minor, known, problems)
+        : valueProblem(kind, value, minor, (part) => problems.show(path, part));
     if (problem === undefined) {
       right.set(name, value);
     } else {
       problems.add(path, problem);
     }
   }
-  for (const [name, text] of crossProblems(right)) {
+  const conceal = (name: string, text: string) => problems.conceal(["settings", name], text);
+  for (const [name, text] of crossProblems(right, conceal)) {
     problems.add(["settings", name], text);
   }
-  return { settings: Object.fromEntries(right), warnings: crossWarnings(right) };
+  const warnings = crossWarnings(right, conceal).map(
+    ([name, text]) => `${problems.key(["settings", name])}: ${text}`,
+  );
+  return { settings: Object.fromEntries(right), warnings };
 }
 
 /** Says what is wrong with a name that the version does not take. */
@@ -51,14 +55,15 @@ function nameProblem(
   value: string,
   minor: Minor,
   known: ReadonlyMap<string, Kind>,
+  problems: Problems,
 ): string {
-  const reason = refusedFlagReason(name);
+  const reason = refusedFlagReason(name, (key) => problems.key([key]));
   if (reason !== undefined) {
     return `cannot be set: ${reason}`;
   }
   const gate = GATE_OF.get(name);
   if (gate !== undefined) {
-    return `is a feature gate since etcd 3.6; write feature-gates: ${gate}=${value}`;
+    return `is a feature gate since etcd 3.6; write feature-gates: ${gate}=${problems.conceal(["settings", name], value)}`;
   }
   const plain = name.replace(/^experimental-/, "");
   if (plain !== name && known.has(plain)) {

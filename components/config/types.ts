@@ -89,6 +89,12 @@ export interface ClusterConfig {
   /** By node name; a lost node has none. */
   readonly connections: ReadonlyMap<string, Connection>;
   readonly others: OtherHosts;
+  /**
+   * By node name, the argument that nobody knows before an `up`, the first one where there are more. Such a node
+   * cannot be inspected: its address, or what it is logged in to with, only stands for what will be there. Empty
+   * in an `up`, and for a stack's configuration.
+   */
+  readonly unknown: ReadonlyMap<string, string>;
   /** Things that are allowed and that the operator should know of. */
   readonly warnings: readonly string[];
 }

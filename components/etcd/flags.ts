@@ -164,14 +164,19 @@ export function flagsOf(minor: Minor): ReadonlyMap<string, Kind> {
   return flags;
 }
 
-const URLS = "the program derives it from etcd:nodes";
-const CERTIFICATES = "the program issues the certificates and sets it; see etcd:pki";
+/** Names a key of the configuration. */
+type KeyName = (key: string) => string;
+type Reason = string | ((key: KeyName) => string);
+
+const URLS: Reason = (key) => `the program derives it from ${key("nodes")}`;
+const CERTIFICATES: Reason = (key) =>
+  `the program issues the certificates and sets it; see ${key("pki")}`;
 const LOCKED = "the unit may not lock memory, so etcd would not start; give the node no swap";
 const NO_EFFECT = "it has no effect here, as members only speak TLS with certificates of their own";
 
 /** Flags that are refused whatever their value, with the reason and what to use instead. */
-const REFUSED: readonly (readonly [RegExp, string])[] = [
-  [/^name$/, "the program sets it; write etcd:nodes[].name"],
+const REFUSED: readonly (readonly [RegExp, Reason])[] = [
+  [/^name$/, (key) => `the program sets it; write ${key("nodes")}[].name`],
   [/^(data-dir|wal-dir)$/, "the program guards the data in /var/lib/etcd and sets it"],
   [/^initial-cluster/, "the program decides how a member starts or joins"],
   [/^(initial-advertise-peer|advertise-client|listen-peer|listen-client(-http)?)-urls$/, URLS],
@@ -186,11 +191,11 @@ const REFUSED: readonly (readonly [RegExp, string])[] = [
     "the client certificate has no host name, so the program would lock itself out",
   ],
   [/peer-skip-client-san-verification$/, "any certificate could then pass for a member's"],
-  [/^discovery/, "the members are listed in etcd:nodes"],
+  [/^discovery/, (key) => `the members are listed in ${key("nodes")}`],
   [/^force-new-cluster/, "it would cut a member out of its cluster at every start"],
   [/^unsafe-no-fsync$/, "a power cut would lose acknowledged writes"],
   [/^config-file$/, "etcd would then ignore every other flag; write the flags here"],
-  [/^version$/, "etcd would print its version and stop; write etcd:version"],
+  [/^version$/, (key) => `etcd would print its version and stop; write ${key("version")}`],
   [/enable-v2(v3)?$|^v2-deprecation$/, "the v2 store is gone; its data can only be lost here"],
   [/^proxy(-|$)/, "a member is no proxy, and etcd 3.6 has none"],
   [/memory-mlock$/, LOCKED],
@@ -201,6 +206,7 @@ const REFUSED: readonly (readonly [RegExp, string])[] = [
 ];
 
 /** Why a flag of etcd may not be set, or undefined. */
-export function refusedFlagReason(name: string): string | undefined {
-  return REFUSED.find(([pattern]) => pattern.test(name))?.[1];
+export function refusedFlagReason(name: string, key: KeyName): string | undefined {
+  const reason = REFUSED.find(([pattern]) => pattern.test(name))?.[1];
+  return typeof reason === "function" ? reason(key) : reason;
 }

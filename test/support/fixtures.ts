@@ -75,6 +75,7 @@ export function cluster(
       nodes.filter(({ lost }) => !lost).map(({ name, address }) => [name, connection(address)]),
     ),
     others: { connectTo: ({ address }) => connection(address) },
+    unknown: new Map(),
     warnings: [],
     ...change,
   };

@@ -65,6 +65,7 @@ describe("a right configuration", () => {
         NODES.map(({ name, address }) => [name, { host: address, ...connection }]),
       ),
       others: expect.anything(),
+      unknown: new Map(),
       warnings: [],
     });
   });

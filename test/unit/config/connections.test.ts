@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } f
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
-import type { Surroundings } from "../../../components/config/private-key";
+import type { Surroundings } from "../../../components/config/surroundings";
 import type { Connection } from "../../../components/config/types";
 import { hostKey, mistakes, operator, privateKey, read } from "../support/config";
 
@@ -381,6 +381,80 @@ describe("host keys that are not known", () => {
     });
     expect(complaints(where)).toEqual([
       `etcd:ssh.hostKeys.etcd01: missing, and ~/.ssh/known_hosts has only an RSA key of 192.168.1.83, which cannot be verified; ${scan("~/.ssh/known_hosts")}`,
+    ]);
+  });
+});
+
+describe("a private key whose text is given", () => {
+  const key = privateKey();
+  const secrets = ["ssh", "nodes"];
+  const login = (ssh: object, node: object = {}) =>
+    read({ nodes: [{ ...NODE, ssh: { hostKey: hostKey(1), ...node } }], ssh }, nobody(), secrets);
+  const said = (ssh: object, node: object = {}, where: readonly string[] = secrets) =>
+    mistakes({ nodes: [{ ...NODE, ssh: { hostKey: hostKey(1), ...node } }], ssh }, nobody(), where);
+  /** Has neither key nor agent. */
+  const nobody = () => someone({});
+
+  test("is used as it is, with its last line ended", () => {
+    const { connections } = login({ privateKey: key.trimEnd().replaceAll("\n", "\r\n") });
+    const found = connections.get("etcd01");
+    expect(found?.privateKey).toBe(key);
+    expect(found).not.toHaveProperty("privateKeyFile");
+  });
+
+  test("of one node, or of the bastion, goes before that of all", () => {
+    const [all, own, other] = ["none", "aes256-ctr", "aes256-cbc"].map((name) => privateKey(name));
+    const ssh = {
+      privateKey: all,
+      privateKeyPassphrase: "word",
+      bastion: { host: "bastion", hostKey: hostKey(2), privateKey: other },
+    };
+    const { connections } = login(ssh, { privateKey: own });
+    expect(connections.get("etcd01")).toMatchObject({
+      privateKey: own,
+      privateKeyPassphrase: "word",
+      bastion: { privateKey: other },
+    });
+    expect(login(ssh).connections.get("etcd01")?.privateKey).toBe(all);
+  });
+
+  test("beside the name of a file is one mistake", () => {
+    const both = { privateKey: key, privateKeyFile: "gone" };
+    const words = "is given beside privateKeyFile; leave out one of the two";
+    expect(said(both)).toEqual([`etcd:ssh.privateKey: ${words}`]);
+    expect(said({}, both)).toEqual([`etcd:nodes[0].ssh.privateKey: ${words}`]);
+    expect(said({ bastion: { host: "bastion", hostKey: hostKey(2), ...both } })).toEqual([
+      `etcd:ssh.bastion.privateKey: ${words}`,
+      "etcd:ssh.privateKeyFile: missing, and there is no ~/.ssh/id_ed25519, no ~/.ssh/id_rsa and no SSH agent; name a key file",
+    ]);
+  });
+
+  test("is refused in plain text in the stack's configuration", () => {
+    expect(said({ privateKey: key }, { privateKey: key }, [])).toEqual([
+      "etcd:nodes[0].ssh.privateKey: is in plain text in the stack's configuration; take it out, change it, and set it with pulumi config set --secret --path 'etcd:nodes[0].ssh.privateKey'",
+      "etcd:ssh.privateKey: is in plain text in the stack's configuration; take it out, change it, and set it with pulumi config set --secret --path 'etcd:ssh.privateKey'",
+    ]);
+  });
+
+  test.each([
+    [
+      "~/.ssh/id_ed25519",
+      "is not the text of a private key; write all its lines, or name its file",
+    ],
+    [7, "is not the text of a private key; write all its lines, or name its file"],
+    [`${hostKey(1)}\n${hostKey(2)}\n`, "is a public key; write the text of the private one"],
+    ["hello\nworld\n", "is no private key that OpenSSH reads; make one with ssh-keygen -t ed25519"],
+    [
+      privateKey("aes256-ctr"),
+      "has a passphrase; write it as etcd:ssh.privateKeyPassphrase, or give a key without one",
+    ],
+  ])("that cannot be used is never repeated: %#", (text, words) => {
+    expect(said({ privateKey: text })).toEqual([`etcd:ssh.privateKey: ${words}`]);
+  });
+
+  test("that is encrypted in a way of its own is refused", () => {
+    expect(said({ privateKey: privateKey("chacha20"), privateKeyPassphrase: "word" })).toEqual([
+      "etcd:ssh.privateKey: is encrypted in a way that the Pulumi provider cannot read (chacha20); run ssh-keygen -p -Z aes256-ctr -f FILE",
     ]);
   });
 });

@@ -146,7 +146,9 @@ const ROWS: [raw: Raw, expected: string[]][] = [
   ],
   [
     { nodes: [{ ...NODES[0], ssh: { key: "id" } }] },
-    ["etcd:nodes[0].ssh.key: unknown key; known are host, user, port, privateKeyFile, hostKey"],
+    [
+      "etcd:nodes[0].ssh.key: unknown key; known are host, user, port, privateKeyFile, privateKey, hostKey",
+    ],
   ],
   [
     { nodes: [{ ...NODES[0], ssh: { hostKey: "ssh-ed25519 AAAA" } }] },

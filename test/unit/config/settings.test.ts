@@ -1,13 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { Problems } from "../../../components/config/problems";
 import { checkSettings } from "../../../components/config/settings";
+import { stackWording } from "../../../components/config/wording";
 import { FLAGS, flagsOf, GATE_OF } from "../../../components/etcd/flags";
 import { MINORS, parseVersion } from "../../../components/etcd/versions";
 
 type Settings = Readonly<Record<string, string>>;
 
 function check(settings: Settings, version = "3.6.14") {
-  const problems = new Problems("etcd");
+  const problems = new Problems(stackWording("etcd"));
   const result = checkSettings(settings, parseVersion(version), problems);
   return { ...result, problems: problems.lines([]) };
 }

@@ -7,7 +7,7 @@ import { OperatorError } from "../../../components/errors";
 
 test.each([
   ["a refusal", new OperatorError("not like this")],
-  ["a configuration error", new ConfigError(["etcd:nodes: none"])],
+  ["a configuration error", new ConfigError(["etcd:nodes: none"], "the configuration")],
 ])("%s is a RunError that has a message and no frames", (_, error) => {
   expect(pulumi.RunError.isInstance(error)).toBe(true);
   expect(error.message).not.toBe("");

@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ClusterConfig, ConfigError, readConfig } from "../../../components/config";
-import type { Surroundings } from "../../../components/config/private-key";
+import type { Surroundings } from "../../../components/config/surroundings";
 
 /** A public host key that is well formed and belongs to nobody; `seed` makes it differ. */
 export function hostKey(seed: number, type = "ssh-ed25519"): string {
