@@ -1,6 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Connection } from "../config/types";
 import { prompter } from "./askpass";
+import { withKeyFiles } from "./key-files";
 import { remoteInput, remoteShell } from "./remote-shell";
 import { type Answer, run, type Talk } from "./session";
 import { turnedAway } from "./ssh-errors";
@@ -32,12 +33,13 @@ export interface Script {
  * @param options of ssh, beside those that the connection asks for.
  */
 export async function logIn(
-  connection: Connection,
+  wanted: Connection,
   { call, text }: Script,
   talk: Talk,
   options: readonly string[] = [],
   { pauses, onWait }: Patience = PATIENCE,
 ): Promise<Answer> {
+  const { connection, close } = withKeyFiles(wanted);
   const prompts = await prompter(connection);
   const dial = () =>
     run(
@@ -65,5 +67,6 @@ export async function logIn(
     return answer;
   } finally {
     prompts?.close();
+    close();
   }
 }

@@ -110,9 +110,10 @@ function loginRemedy(connection: Connection, said: string): string {
     return "let the bastion forward connections (AllowTcpForwarding and PermitOpen in its sshd_config)";
   }
   if (/Permission denied \(|Too many authentication failures/.test(said)) {
-    return connection.privateKeyFile === undefined
+    const { privateKey, privateKeyFile = privateKey && "etcd:ssh.privateKey" } = connection;
+    return privateKeyFile === undefined
       ? "let that user log in with what etcd:ssh has: a key in the agent, or the password"
-      : `add the public key of ${connection.privateKeyFile} to the authorized_keys of that user; a certificate beside it (-cert.pub) is not used, see docs/connections.md`;
+      : `add the public key of ${privateKeyFile} to the authorized_keys of that user; a certificate beside it (-cert.pub) is not used, see docs/connections.md`;
   }
   return `try it by hand: ssh -p ${connection.port} ${destination(connection)}`;
 }

@@ -404,6 +404,23 @@ describe("a look over SSH", () => {
       });
     });
 
+    test("with keys whose text alone is given, which are files for no longer than that", async () => {
+      const [node, bastion] = [await sshd({ stdout: answered("bootstrapped") }), await sshd()];
+      const login = { privateKeyFile: undefined, privateKey: keyPair().private };
+      const locked = {
+        ...login,
+        privateKey: keyPair("word").private,
+        privateKeyPassphrase: "word",
+      };
+      const target = to(node, { ...locked, bastion: to(bastion, login) });
+      expect(await look(target)).toMatchObject({ bootstrapped: true });
+      expect([node, bastion].map(({ logins }) => logins.includes("ssh-ed25519"))).toEqual([
+        true,
+        true,
+      ]);
+      expect(readdirSync(tmpdir()).filter((name) => name.startsWith("etcd-identity-"))).toEqual([]);
+    });
+
     test("with a password, on the way through a bastion too", async () => {
       const password = 'it\'s $HOME of a "canary" \\';
       const login = { privateKeyFile: undefined, privateKey: undefined, password };
