@@ -1,6 +1,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { renderArguments } from "./arguments";
 import { renderCauses } from "./causes";
+import { renderComponent } from "./component";
 import { renderConfiguration } from "./configuration";
 import { renderDrift } from "./drift";
 import { renderOverview } from "./figures/overview";
@@ -9,8 +11,10 @@ import { renderProtocol } from "./protocol";
 import { renderSituations } from "./situations";
 import { renderVersions } from "./versions";
 
+writeFileSync(join(__dirname, "../components/config/args.ts"), renderArguments());
 const versions = join(__dirname, "versions.md");
 writeFileSync(join(__dirname, "configuration.md"), renderConfiguration());
+writeFileSync(join(__dirname, "component.md"), renderComponent());
 writeFileSync(versions, renderVersions(readFileSync(versions, "utf8")));
 writeFileSync(join(__dirname, "drift.md"), renderDrift());
 const protocol = join(__dirname, "protocol.md");

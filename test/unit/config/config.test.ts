@@ -10,6 +10,7 @@ import {
   OFFICIAL_DOWNLOADS,
 } from "../../../components/etcd/versions";
 import { renderCauses } from "../../../docs/causes";
+import { renderComponent } from "../../../docs/component";
 import { keysOf, renderConfiguration } from "../../../docs/configuration";
 import { renderDrift } from "../../../docs/drift";
 import { renderProtocol } from "../../../docs/protocol";
@@ -318,6 +319,10 @@ describe("what is written about the configuration", () => {
 
   test("docs/configuration.md is up to date (npm run docs)", () => {
     expect(readFileSync("docs/configuration.md", "utf8")).toBe(renderConfiguration());
+  });
+
+  test("docs/component.md is up to date (npm run docs)", () => {
+    expect(readFileSync("docs/component.md", "utf8")).toBe(renderComponent());
   });
 
   test("docs/versions.md is up to date (npm run docs)", () => {

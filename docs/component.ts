@@ -1,0 +1,125 @@
+import type { z } from "zod";
+import { schema } from "../components/config/schema";
+import { type Argument, argumentsOf } from "./arguments";
+import { table } from "./table";
+
+/** What an `EtcdCluster` has for the rest of a program. */
+const OUTPUTS: readonly (readonly [name: string, type: string, meaning: string])[] = [
+  ["endpoints", "string[]", "Client URLs of all nodes that are not lost."],
+  ["members", "Member[]", "Name, ID and addresses of each member."],
+  ["clusterId", "string", "ID of the cluster, hexadecimal."],
+  ["version", "string", "Version of etcd that the cluster works by."],
+  ["caCertificate", "string", "PEM; of two CAs while a rotation is in progress."],
+  ["clientCertificate", "string", "PEM."],
+  ["clientKey", "string", "PEM, PKCS #8. Secret."],
+  ["retiredClusters", "string[]", "IDs of the clusters that recoveries gave up."],
+];
+
+const EXAMPLE = `import * as pulumi from "@pulumi/pulumi";
+import { EtcdCluster } from "etcd-on-pulumi";
+
+const config = new pulumi.Config();
+const cluster = new EtcdCluster("main", {
+  nodes: [
+    { name: "etcd01", address: "192.168.1.83" },
+    { name: "etcd02", address: "192.168.1.84" },
+    { name: "etcd03", address: "192.168.1.85" },
+  ],
+  settings: { "quota-backend-bytes": "4294967296" },
+  ssh: {
+    user: "admin",
+    privateKey: config.requireSecret("sshKey"),
+    hostKeys: { etcd01: "ssh-ed25519 AAAA...", etcd02: "ssh-ed25519 AAAA...", etcd03: "ssh-ed25519 AAAA..." },
+  },
+});
+
+export const { endpoints, caCertificate, clientCertificate, clientKey } = cluster;`;
+
+interface Row {
+  readonly name: string;
+  readonly argument: Argument;
+}
+
+function rowsOf(object: z.core.$ZodType, prefix = ""): readonly Row[] {
+  return argumentsOf(object).flatMap((argument): Row[] => {
+    const name = `${prefix}${argument.name}`;
+    const below = argument.type.endsWith("[]") ? `${name}[].` : `${name}.`;
+    return [
+      { name, argument },
+      ...(argument.parts === undefined ? [] : rowsOf(argument.parts, below)),
+    ];
+  });
+}
+
+function defaultCell({ required, default: value }: Argument): string {
+  if (required) {
+    return "required";
+  }
+  return value === undefined ? "" : `\`${value}\``;
+}
+
+function argumentTable(): string {
+  return table(
+    ["Argument", "Type", "Default", "Meaning"],
+    rowsOf(schema).map(({ name, argument }) => [
+      `\`${name}\``,
+      `\`${argument.type.replaceAll("pulumi.", "")}\``,
+      defaultCell(argument),
+      argument.description,
+    ]),
+  );
+}
+
+/** The whole text of docs/component.md. */
+export function renderComponent(): string {
+  return `# The component
+
+<!-- Written by "npm run docs" from components/config/schema.ts and docs/component.ts. -->
+
+\`EtcdCluster\` is a component that any Pulumi program in TypeScript can use. The program of this repository is one that
+has its arguments from the stack's configuration.
+
+\`\`\`
+npm install etcd-on-pulumi
+\`\`\`
+
+\`\`\`ts
+${EXAMPLE}
+\`\`\`
+
+The machine that runs Pulumi needs an OpenSSH client (8.5 or newer), as it does for the program of this repository.
+
+## Arguments
+
+The rules are those of [the configuration](configuration.md), which also says what a change of each key does on a running cluster.
+All mistakes are reported at once, before anything is touched:
+
+\`\`\`
+2 errors in the arguments of EtcdCluster "main":
+  - args.nodes[0].address: "1.2.3" is not an IP address; write an IPv4 or IPv6 address such as 192.168.1.84
+  - args.host.firewal: unknown key; did you mean firewall?
+\`\`\`
+
+What is not an \`Input\` decides which resources there are, and the program knows it by itself. An \`Input\` may come from a resource
+of the same program. While its value is not known, as in the preview that would make the machine, the node cannot be inspected, and the
+preview says which one; \`up\` waits for the value and inspects the node then.
+
+A value that is a secret stays out of every message. An address is no secret: it is in certificates and in the members' list.
+Relative paths are relative to the directory of the program that runs.
+
+${argumentTable()}
+
+## Outputs
+
+All are properties of the component, and \`Output\`s.
+
+${table(
+  ["Output", "Type", "Meaning"],
+  OUTPUTS.map(([name, type, meaning]) => [`\`${name}\``, `\`${type}\``, meaning]),
+)}
+
+## Several clusters
+
+One program may have several clusters, each on hosts of its own: two on one host would use the same ports and the same directory.
+`;
+}
