@@ -79,8 +79,10 @@ export function renderComponent(): string {
 \`EtcdCluster\` is a component that any Pulumi program in TypeScript can use. The program of this repository is one that
 has its arguments from the stack's configuration.
 
+The package \`etcd-on-pulumi\` is in no registry yet. \`npm pack\` in this repository writes it to a file:
+
 \`\`\`
-npm install etcd-on-pulumi
+npm install ./etcd-on-pulumi-VERSION.tgz
 \`\`\`
 
 \`\`\`ts

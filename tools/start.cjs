@@ -23,7 +23,7 @@ const compilerOptions = {
   module: "commonjs",
   target: "es2022",
 };
-const { version } = require("typescript/package.json");
+const { version } = compilerPackage();
 const compiler = JSON.stringify({ version, compilerOptions });
 
 /** JavaScript of each file of the program, by its path. */
@@ -37,6 +37,15 @@ Module._extensions[".ts"] = (module, file) => {
   compiled.set(file, text);
   module._compile(text, file);
 };
+
+function compilerPackage() {
+  try {
+    return require("typescript/package.json");
+  } catch (cause) {
+    // The CLI takes a module that is not found for one that npm run build makes.
+    throw new Error("the package typescript is missing; run npm ci, without --omit=dev", { cause });
+  }
+}
 
 function javaScript(file) {
   const source = readFileSync(file, "utf8");

@@ -16,7 +16,14 @@ const SAYS = "saving the list of nodes";
 function nextRelease(): string {
   const directory = join(lab.directory, "next");
   mkdirSync(directory);
-  for (const part of ["components", "tools", "index.ts", "Pulumi.yaml", "package.json"]) {
+  for (const part of [
+    "components",
+    "tools",
+    "program.cjs",
+    "index.ts",
+    "Pulumi.yaml",
+    "package.json",
+  ]) {
     cpSync(join(checkout, part), join(directory, part), { recursive: true });
   }
   symlinkSync(join(checkout, "node_modules"), join(directory, "node_modules"));

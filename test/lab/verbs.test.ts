@@ -146,7 +146,13 @@ describe("the component within another one", () => {
   function wrapped(name: string, options: string): string {
     const directory = join(lab.directory, name);
     mkdirSync(join(directory, "tools"), { recursive: true });
-    for (const file of ["Pulumi.yaml", "package.json", "tools/start.cjs", "tools/preload.cjs"]) {
+    for (const file of [
+      "Pulumi.yaml",
+      "package.json",
+      "program.cjs",
+      "tools/start.cjs",
+      "tools/preload.cjs",
+    ]) {
       copyFileSync(join(checkout, file), join(directory, file));
     }
     for (const link of ["components", "node_modules"]) {

@@ -37,8 +37,10 @@ beforeEach(() => {
 
 afterEach(() => rmSync(project, { recursive: true }));
 
+const SDK = "node_modules/@pulumi/pulumi";
+
 function pinnedSdk(): string {
-  return JSON.parse(readFileSync("package.json", "utf8")).dependencies["@pulumi/pulumi"];
+  return JSON.parse(readFileSync("package-lock.json", "utf8")).packages[SDK].version;
 }
 
 function installSdk(version: string): void {
@@ -115,6 +117,13 @@ describe("tools/start.cjs", () => {
     expect(run().stdout).toBe("one,--two\n");
     expect(kept()).toEqual(before);
     expect(readdirSync(join(cache(), "tool"))).toHaveLength(1);
+  });
+
+  test("says what to do without the compiler", () => {
+    rmSync(join(project, "node_modules/typescript"));
+    expect(start(FIRST).stderr).toContain(
+      "Error: the package typescript is missing; run npm ci, without --omit=dev",
+    );
   });
 
   test("names the file and what is wrong in it", () => {
@@ -321,8 +330,14 @@ describe("tools/preload.cjs", () => {
     expect(message).not.toBe("Invalid");
   });
 
-  test("is what Pulumi is told to load first", () => {
-    const { runtime } = parse(readFileSync("Pulumi.yaml", "utf8"));
+  test("is what Pulumi is told to load first, and program.cjs the program", () => {
+    const { runtime, main } = parse(readFileSync("Pulumi.yaml", "utf8"));
     expect(runtime.options.nodeargs).toBe(PRELOAD.join(" "));
+    cpSync(main, join(project, main));
+    writeFileSync(join(project, "index.ts"), "export = { directory: process.cwd() };");
+    // The CLI takes a program from package.json only where Pulumi.yaml names none.
+    const script = `console.log(JSON.stringify(require("./${main}")));`;
+    const { stdout } = node(PRELOAD, script, {}, project);
+    expect(JSON.parse(stdout)).toEqual({ directory: project });
   });
 });

@@ -1,0 +1,3 @@
+/** What the npm package has for other programs. */
+export { EtcdCluster } from "./cluster";
+export type * from "./config/args";
