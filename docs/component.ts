@@ -98,7 +98,7 @@ All mistakes are reported at once, before anything is touched:
 
 \`\`\`
 2 errors in the arguments of EtcdCluster "main":
-  - args.nodes[0].address: "1.2.3" is not an IP address; write an IPv4 or IPv6 address such as 192.168.1.84
+  - args.ssh.privateKey: is given beside privateKeyFile; leave out one of the two
   - args.host.firewal: unknown key; did you mean firewall?
 \`\`\`
 
