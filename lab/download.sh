@@ -31,3 +31,8 @@ go_build() {
   done
   return "$status"
 }
+
+# pinned_version MODULES MODULE: the version, without its v, that a go.mod in lab/toolchain asks for.
+pinned_version() {
+  awk -v module="$2" '$1 == module { print substr($2, 2) }' "$LAB_SOURCE/toolchain/$1/go.mod"
+}

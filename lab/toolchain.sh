@@ -11,8 +11,8 @@ ensure_pulumi() {
     PULUMI_BIN=$(dirname "$found")
     return 0
   fi
-  key=$(printf '%s\n' "$ARCH" | digest "$LAB_SOURCE/build/pulumi.sh" "$LAB_SOURCE/download.sh" \
-    "$modules"/{pulumi,language-nodejs}/go.{mod,sum} -)
+  key=$(printf '%s\n' "$ARCH" | digest "$LAB_SOURCE"/build/{pulumi,language-nodejs}.sh \
+    "$LAB_SOURCE/download.sh" "$modules"/{pulumi,language-nodejs}/go.{mod,sum} -)
   cached pulumi "$key" "getting the Pulumi CLI" bash "$LAB_SOURCE/build/pulumi.sh" ||
     die "there is no Pulumi CLI: install it from pulumi.com or make the Go module proxy reachable"
   PULUMI_BIN=$ENTRY/bin
