@@ -3,9 +3,9 @@
 
 PLUGINS=(command:1.2.1 tls:5.6.1 random:4.21.2)
 
-# Sets PULUMI_BIN to the directory with the CLI and its Node.js language host.
+# Sets PULUMI_BIN to the directory with the CLI and its language hosts for Node.js and YAML. A CLI on PATH has those that came with it.
 ensure_pulumi() {
-  local found key modules=$LAB_SOURCE/toolchain
+  local found key cli yaml modules=$LAB_SOURCE/toolchain
   found=$(command -v pulumi || true)
   if [[ -n $found && $found != "$CACHE"/* ]] && command -v pulumi-language-nodejs >/dev/null; then
     PULUMI_BIN=$(dirname "$found")
@@ -15,8 +15,23 @@ ensure_pulumi() {
     "$LAB_SOURCE/download.sh" "$modules"/{pulumi,language-nodejs}/go.{mod,sum} -)
   cached pulumi "$key" "getting the Pulumi CLI" bash "$LAB_SOURCE/build/pulumi.sh" ||
     die "there is no Pulumi CLI: install it from pulumi.com or make the Go module proxy reachable"
+  cli=$ENTRY
+  if [[ ! -x $cli/bin/pulumi-language-yaml ]]; then
+    key=$(printf '%s\n' "$ARCH" | digest "$LAB_SOURCE/build/language-yaml.sh" \
+      "$LAB_SOURCE/download.sh" "$modules"/language-yaml/go.{mod,sum} -)
+    cached language-yaml "$key" "building the language host of Pulumi YAML" \
+      bash "$LAB_SOURCE/build/language-yaml.sh" ||
+      die "there is no pulumi-language-yaml: install the Pulumi CLI or make the Go module proxy reachable"
+    yaml=$ENTRY
+    # In one directory, because the engine warns of a language host that it finds elsewhere on PATH.
+    cached pulumi-with-yaml "$(basename "$cli")-$(basename "$yaml")" "putting both together" \
+      link_together "$cli" "$yaml" || die "cannot link $cli and $yaml together"
+  fi
   PULUMI_BIN=$ENTRY/bin
 }
+
+# link_together ONE OTHER DIRECTORY: the files of two entries of the cache in a third.
+link_together() { cp -al "$1/." "$2/." "$3"; }
 
 # Puts the three plugins into the lab's own PULUMI_HOME, never the user's.
 ensure_plugins() {
