@@ -106,6 +106,35 @@ describe("the operator namespace", () => {
   });
 });
 
+test("a program in YAML runs, with the plugins of the lab and without a warning", async () => {
+  const cwd = join(scratch, "yaml");
+  mkdirSync(cwd);
+  writeFileSync(join(cwd, "Pulumi.yaml"), YAML_PROGRAM);
+  const pulumi = (...words: string[]) => lab.run(["pulumi", ...words], { cwd });
+  expect(await pulumi("stack", "init", "yaml")).toMatchObject({ code: 0 });
+  const up = await pulumi("up", "--yes", "--skip-preview");
+  expect(up).toMatchObject({ code: 0 });
+  expect(up.stdout).toContain("+ 2 created");
+  expect(up.stdout).not.toContain("warning");
+  const hex = await pulumi("stack", "output", "hex");
+  expect(hex.stdout).toMatch(/^[0-9a-f]{8}\n$/);
+  expect(await pulumi("preview", "--expect-no-changes")).toMatchObject({ code: 0 });
+  expect(await pulumi("destroy", "--yes", "--skip-preview", "--remove")).toMatchObject({ code: 0 });
+});
+
+const YAML_PROGRAM = `name: yaml
+runtime: yaml
+resources:
+  id:
+    type: random:RandomId
+    properties:
+      byteLength: 4
+    options:
+      version: 4.21.2
+outputs:
+  hex: \${id.hex}
+`;
+
 describe("the lab's stack", () => {
   const file = join(checkout, `Pulumi.lab-${lab.name}.yaml`);
   const schema = z.object({

@@ -31,6 +31,29 @@ it("leaves one directory per plugin, named as the engine looks for it, and nothi
   }
 });
 
+/** Of the schemas, what a program in YAML must find. */
+const ANY = { $ref: "pulumi.json#/Any" };
+const RESOURCES = {
+  command: {
+    "command:remote:Command": {
+      properties: { create: ANY, stdout: ANY },
+      inputProperties: { create: ANY },
+    },
+  },
+  tls: {
+    "tls:index/privateKey:PrivateKey": {
+      properties: { algorithm: ANY, privateKeyPem: ANY },
+      inputProperties: { algorithm: ANY },
+    },
+  },
+  random: {
+    "random:index/randomId:RandomId": {
+      properties: { byteLength: ANY, hex: ANY },
+      inputProperties: { byteLength: ANY },
+    },
+  },
+};
+
 it.each([
   ["command", "1.2.1", true],
   ["tls", "5.6.1", false],
@@ -43,7 +66,11 @@ it.each([
     plugin.client.getSchema,
     new rpc.GetSchemaRequest(),
   );
-  expect(JSON.parse(schema.getSchema())).toMatchObject({ name, version });
+  expect(JSON.parse(schema.getSchema())).toMatchObject({
+    name,
+    version,
+    resources: RESOURCES[name],
+  });
   const configured = await plugin.call<rpc.ConfigureRequest, rpc.ConfigureResponse>(
     plugin.client.configure,
     new rpc.ConfigureRequest(),

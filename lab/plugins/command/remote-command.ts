@@ -58,6 +58,7 @@ const noOutput: Output = { stdout: "", stderr: "" };
 
 /** `command:remote:Command`: a command over SSH at creation, update and deletion. */
 export const remoteCommand: Resource = {
+  names: { inputs: inputKeys, outputs: ["stdout", "stderr"] },
   check: checkInputs,
   diff: (request) => diffInputs(request, inputKeys),
   async create({ name, inputs, preview }, context) {

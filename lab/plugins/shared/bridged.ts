@@ -157,7 +157,10 @@ export function bridged(definition: Bridged): Resource {
     );
   }
 
+  const isOutput = (key: string) => attributes[key]?.from === "output";
+  const keys = Object.keys(attributes);
   return {
+    names: { inputs: keys.filter((key) => !isOutput(key)), outputs: keys.filter(isOutput) },
     check: (news) => ({
       inputs: withSecrets(news, secrets),
       failures: check(attributes, news),

@@ -47,6 +47,11 @@ function diffResponse(answer: DiffAnswer): rpc.DiffResponse {
   return response;
 }
 
+/** Properties in a schema: their names, which Pulumi YAML looks up, and no types. */
+function anyOf(names: readonly string[]): Record<string, unknown> {
+  return Object.fromEntries(names.map((name) => [name, { $ref: "pulumi.json#/Any" }]));
+}
+
 interface Handlers {
   readonly implementation: UntypedServiceImplementation;
   /** Whether a resource is being made, changed or deleted. */
@@ -99,7 +104,13 @@ export function handlers(plugin: Plugin, engine: EngineLog): Handlers {
     getPluginInfo: unary((_: Empty) => new PluginInfo().setVersion(plugin.version)),
     getSchema: unary((_: rpc.GetSchemaRequest) => {
       const resources = Object.fromEntries(
-        Object.keys(plugin.resources).map((token) => [token, {}]),
+        Object.entries(plugin.resources).map(([token, { names }]) => [
+          token,
+          {
+            properties: anyOf([...names.inputs, ...names.outputs]),
+            inputProperties: anyOf(names.inputs),
+          },
+        ]),
       );
       return new rpc.GetSchemaResponse().setSchema(
         JSON.stringify({ name: plugin.name, version: plugin.version, resources }),

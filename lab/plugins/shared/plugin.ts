@@ -39,6 +39,8 @@ export interface DiffRequest {
 
 /** One resource type. Properties come and go as the wire has them, secret wrappers included. */
 export interface Resource {
+  /** The properties that a program may set, and those that only the plugin sets. */
+  readonly names: { readonly inputs: readonly string[]; readonly outputs: readonly string[] };
   check(news: Props): { inputs: Props; failures: readonly CheckFailure[] };
   diff(request: DiffRequest): DiffAnswer;
   create(
