@@ -1,29 +1,50 @@
-import type { remote } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import { RandomId } from "@pulumi/random";
-import { agreedView, type Member, type View } from "./cluster-view";
-import type { ClusterConfig, NodeConfig } from "./config";
-import { type Connection, FIRST_CA } from "./config/types";
-import { afterDrain } from "./drain";
-import { bracketed, type LiveMember } from "./etcd/members";
-import { type Gate, gateRevisions } from "./gates";
-import { EtcdNode } from "./node";
-import { knownValue } from "./outputs";
 import {
-  type Certificate,
-  CertificateAuthority,
-  clientCertificate,
-  type Trust,
-  trust,
-} from "./pki";
-import type { Rotation } from "./plan/ca-rotation";
-import { type NodePlan, rolloutOrder } from "./plan/node-plan";
-import { revisionTime } from "./scripts/revision";
+  type ClusterOutputs,
+  ClusterResources,
+  type ClusterResourcesArgs,
+} from "./cluster-resources";
+import type { Member } from "./cluster-view";
+import { loadConfig } from "./config";
+import type { EtcdClusterArgs } from "./config/args";
+import { readArgs } from "./config/arguments";
+import { plainPart, resolveArgs } from "./config/resolve-args";
+import { keepNodes } from "./hosts/probe";
+import { inspectHosts } from "./inspect";
+import { knownValue } from "./outputs";
+import { refuseOtherKeys, refuseOthers } from "./ownership";
+import { CLUSTER_TYPE } from "./recorded";
 
-/** What the program tells its users of the cluster. */
-export interface EtcdClusterOutputs {
+/** Arguments that were read already. */
+interface Checked extends ClusterResourcesArgs {
+  /**
+   * Told when the resources are registered, or why they are not: who asks for it hears of a failure here and nowhere else.
+   *
+   * @default the program ends with the failure
+   */
+  readonly tell?: (failure?: unknown) => void;
+}
+
+/** By the arguments that stand for them. */
+const checked = new WeakMap<EtcdClusterArgs, Checked>();
+
+/** Arguments without anything that the SDK finds in them: what it finds is written to the state, and a key in plain text as it is. */
+class Given {
+  readonly #args: EtcdClusterArgs;
+
+  constructor(args: EtcdClusterArgs) {
+    this.#args = args;
+  }
+
+  get args(): EtcdClusterArgs {
+    return this.#args;
+  }
+}
+
+/** A TLS-only etcd cluster on Debian hosts. */
+export class EtcdCluster extends pulumi.ComponentResource<ClusterOutputs> {
   /** Client URLs of all nodes. */
-  readonly endpoints: readonly string[];
+  readonly endpoints: pulumi.Output<string[]>;
   readonly members: pulumi.Output<Member[]>;
   /** Hexadecimal. */
   readonly clusterId: pulumi.Output<string>;
@@ -34,193 +55,129 @@ export interface EtcdClusterOutputs {
   readonly clientCertificate: pulumi.Output<string>;
   /** PEM, PKCS#8, secret. */
   readonly clientKey: pulumi.Output<string>;
-  /** IDs of the clusters that recoveries gave up, once there are some: a host that comes back with one's data rejoins. */
-  readonly retiredClusters?: pulumi.Output<string[]>;
-}
+  /** IDs of the clusters that recoveries gave up: a host that comes back with one's data rejoins. */
+  readonly retiredClusters: pulumi.Output<string[]>;
 
-/** What the inspection of the hosts gives the resources. */
-export interface ClusterPlan {
-  /** Which CAs there are. */
-  readonly rotation: Rotation;
-  /** By node name. */
-  readonly nodePlans: ReadonlyMap<string, NodePlan>;
-  /** Members that serve, of nodes that the configuration has no longer. @default none */
-  readonly leaving?: readonly LiveMember[];
-  /** IDs of the clusters that recoveries of this stack gave up. @default none */
-  readonly retired?: readonly string[];
-  /** What the gates of the last run said. @default nothing */
-  readonly gates?: readonly Gate[];
-}
+  /**
+   * @param name in front of the names of all resources in it.
+   * @throws ConfigError with all mistakes in the arguments that are known by now, before anything is registered. Those in
+   *   values that resources of the same program give end the program before a host is touched.
+   */
+  constructor(name: string, args: EtcdClusterArgs, opts?: pulumi.ComponentResourceOptions) {
+    if (!checked.has(args)) {
+      readArgs(name, plainPart(args));
+    }
+    super(CLUSTER_TYPE, name, new Given(args), opts);
+    // One by one: together they would all be as secret as the key.
+    const data = this.getData();
+    this.endpoints = pulumi.output(data.then(({ endpoints }) => endpoints));
+    this.members = pulumi.output(data.then(({ members }) => members));
+    this.clusterId = pulumi.output(data.then(({ clusterId }) => clusterId));
+    this.version = pulumi.output(data.then(({ version }) => version));
+    this.caCertificate = pulumi.output(data.then(({ caCertificate }) => caCertificate));
+    this.clientCertificate = pulumi.output(data.then((outputs) => outputs.clientCertificate));
+    this.clientKey = pulumi.output(data.then(({ clientKey }) => clientKey));
+    this.retiredClusters = pulumi.output(data.then(({ retiredClusters }) => retiredClusters));
+  }
 
-interface PlannedNode {
-  readonly lost: boolean;
-  readonly plan: NodePlan;
-  readonly node: EtcdNode;
+  /**
+   * With the arguments that the stack's configuration has.
+   *
+   * @param config decides the namespace of the keys; its values come from the running program.
+   * @throws ConfigError with all mistakes, before anything is registered.
+   */
+  static fromConfig(
+    name: string,
+    config: pulumi.Config,
+    opts?: pulumi.ComponentResourceOptions,
+  ): EtcdCluster {
+    return checkedCluster(name, { config: loadConfig(config) }, opts);
+  }
+
+  /** The SDK calls it before the constructor goes on, so that nothing here may need what that one sets. */
+  protected override async initialize(
+    { args }: Given,
+    _opts?: pulumi.ComponentResourceOptions,
+    name = "",
+  ): Promise<ClusterOutputs> {
+    // While the hosts are inspected nothing else keeps the program from ending.
+    const done = pulumi.runtime.rpcKeepAlive();
+    const tell = checked.get(args)?.tell;
+    try {
+      const outputs = await converge(name, args, this);
+      this.registerOutputs(outputs);
+      tell?.();
+      return outputs;
+    } catch (error) {
+      if (tell === undefined) {
+        throw error;
+      }
+      tell(error);
+      return new Promise(() => undefined);
+    } finally {
+      done();
+    }
+  }
 }
 
 /**
- * A TLS-only etcd cluster on the configured nodes: first what makes it this one and no other, its CA
- * and its token, then, by `converge`, its nodes.
+ * With arguments of any program, each part of which may be an output.
+ *
+ * @returns when its resources are registered.
+ * @throws ConfigError with all mistakes, before anything is registered.
+ * @throws OperatorError before a host was changed.
  */
-export class EtcdCluster extends pulumi.ComponentResource {
-  /**
-   * One per cluster: members of two clusters never mistake each other for their own (etcd docs,
-   * "Clustering Guide").
-   */
-  readonly token: pulumi.Output<string>;
-  /** Of the CA that the configuration asks for; PEM. */
-  readonly authorityKey: pulumi.Output<string>;
-  /** Resolves when CA and token are made, or are planned. */
-  readonly founded: Promise<unknown>;
-  readonly #config: ClusterConfig;
-  readonly #authority: CertificateAuthority;
+export async function clusterOfInputs(
+  name: string,
+  inputs: pulumi.Inputs,
+  opts?: pulumi.ComponentResourceOptions,
+): Promise<EtcdCluster> {
+  const resolved = await resolveArgs(inputs);
+  const read = { config: readArgs(name, resolved), dependencies: resolved.dependencies };
+  return new Promise((resolve, reject) => {
+    const tell = (failure?: unknown) =>
+      failure === undefined ? resolve(cluster) : reject(failure);
+    const cluster = checkedCluster(name, { ...read, tell }, opts);
+  });
+}
 
-  constructor(name: string, config: ClusterConfig, opts?: pulumi.ComponentResourceOptions) {
-    super("etcd:index:Cluster", name, {}, opts);
-    this.#config = config;
-    const rotation = config.pki.rotate ?? FIRST_CA;
-    this.#authority = new CertificateAuthority({ pki: config.pki, rotation }, { parent: this });
-    this.token = new RandomId(
-      "token",
-      { byteLength: 4, prefix: "etcd-cluster-" },
-      { parent: this },
-    ).hex;
-    this.authorityKey = this.#authority.publicKey;
-    this.founded = Promise.all([knownValue(this.token), knownValue(this.#authority.certificate)]);
-  }
+function checkedCluster(
+  name: string,
+  read: Checked,
+  opts?: pulumi.ComponentResourceOptions,
+): EtcdCluster {
+  const args: EtcdClusterArgs = { nodes: [] };
+  checked.set(args, read);
+  return new EtcdCluster(name, args, opts);
+}
 
-  /** The nodes, each step in its turn. */
-  converge(plan: ClusterPlan): EtcdClusterOutputs {
-    const authorities = trust(plan.rotation, this.#authority, this.#config.pki, { parent: this });
-    const client = clientCertificate(authorities.signer, this.#config.pki, { parent: this });
-    const planned = this.#nodes(authorities, client, plan.nodePlans);
-    const present = planned.filter(({ lost }) => !lost).map(({ node }) => node);
-    const members = this.#members(planned);
-    const work = afterDrain(
-      {
-        config: this.#config,
-        leaving: plan.leaving ?? [],
-        nodePlans: plan.nodePlans,
-        token: this.token,
-      },
-      members,
-      pulumi.all(present.map((node) => node.work)).apply((each) => each.join("\n")),
-    );
-    const view = this.#gates(planned, work, members, plan.gates ?? []);
-    const outputs = {
-      endpoints: this.#config.nodes
-        .filter(({ lost }) => !lost)
-        .map(({ address }) => `https://${bracketed(address)}:2379`),
-      members: view.apply(({ members: list }) => [...list]),
-      clusterId: view.apply(({ clusterId }) => clusterId),
-      version: view.apply(({ version }) => version),
-    };
-    this.registerOutputs(outputs);
-    return {
-      ...outputs,
-      caCertificate: authorities.bundle,
-      clientCertificate: client.certificate,
-      clientKey: pulumi.secret(client.privateKeyPkcs8),
-      ...this.#retired(plan.retired ?? [], outputs.clusterId),
-    };
-  }
-
-  /** @throws Error for a node without a plan: one whose resources are not registered is deleted, with its member. */
-  #nodes(
-    authorities: Trust,
-    client: Certificate,
-    nodePlans: ClusterPlan["nodePlans"],
-  ): readonly PlannedNode[] {
-    const config = this.#config;
-    return config.nodes.map((node) => {
-      const plan = nodePlans.get(node.name);
-      const connection = node.lost ? undialledConnection(node) : config.connections.get(node.name);
-      if (plan === undefined || connection === undefined) {
-        throw new Error(`${node.name} has no ${plan === undefined ? "plan" : "connection"}`);
-      }
-      const args = { config, node, connection, authorities, client, token: this.token, plan };
-      return { lost: node.lost, plan, node: new EtcdNode(args, { parent: this }) };
-    });
-  }
-
-  /** The members one after the other, in the order of their phases; before or after them the lost ones are removed. */
-  #members(planned: readonly PlannedNode[]): readonly remote.Command[] {
-    const present = planned.filter(({ lost }) => !lost);
-    // A member asks the others before it restarts: their firewalls and certificates come first.
-    const reachable = present.flatMap(({ node }) => [
-      node.host,
-      ...(node.files === undefined ? [] : [node.files]),
-    ]);
-    // A dead member goes before others come: etcd adds none while one does not answer. Before a
-    // recovery there is nobody to take it out; the new cluster never has it.
-    const recovers = planned.some(({ plan }) => plan.phase === "recover");
-    const removed = recovers ? [] : this.#removeLost(present, reachable);
-    const members: remote.Command[] = [];
-    for (const { node } of rolloutOrder(planned, ({ plan }) => plan.phase)) {
-      members.push(node.member([...reachable, ...removed, ...members.slice(-1)]));
-    }
-    if (recovers) {
-      this.#removeLost(present, members);
-    }
-    return members;
-  }
-
-  #removeLost(
-    present: readonly PlannedNode[],
-    after: readonly pulumi.Resource[],
-  ): readonly remote.Command[] {
-    const lost = this.#config.nodes.filter((node) => node.lost).map(({ address }) => address);
-    const speaker = present.find(({ plan }) => plan.freeze !== "all") ?? present[0];
-    return speaker === undefined || lost.length === 0
-      ? []
-      : [speaker.node.removeLost(lost, after, { parent: this })];
-  }
-
-  /** @returns what the gates of all nodes that are not lost say together. */
-  #gates(
-    planned: readonly PlannedNode[],
-    work: pulumi.Output<string>,
-    members: readonly remote.Command[],
-    recorded: readonly Gate[],
-  ): pulumi.Output<View> {
-    const names = planned.filter(({ lost }) => !lost).map(({ node }) => node.nodeName);
-    const time = revisionTime(new Date());
-    const revisions = this.token.apply((mark) =>
-      gateRevisions(recorded, new Set(names), mark, time),
-    );
-    const gates = planned.map(({ lost, node }) => {
-      const revision = revisions.apply((of) => of(node.nodeName));
-      return { lost, said: node.health(work, revision, members).stdout };
-    });
-    return pulumi
-      .all([this.token, ...gates.flatMap(({ lost, said }) => (lost ? [] : [said]))])
-      .apply(([mark = "", ...outputs]) =>
-        agreedView(
-          names.map((name, index) => [name, outputs[index] ?? ""]),
-          mark,
-        ),
-      );
-  }
-
-  /** What the operator confirmed is known from the state when the configuration has it no more. */
-  #retired(
-    before: readonly string[],
-    clusterId: pulumi.Output<string>,
-  ): Pick<EtcdClusterOutputs, "retiredClusters"> {
-    const confirmed = this.#config.recover?.confirm;
-    return before.length === 0 && confirmed === undefined
-      ? {}
-      : {
-          retiredClusters: clusterId.apply((id) =>
-            [...new Set([...before, ...(confirmed === undefined ? [] : [confirmed])])]
-              .filter((one) => one !== id)
-              .sort(),
-          ),
-        };
+/** @throws OperatorError before a host was changed. */
+async function converge(
+  name: string,
+  args: EtcdClusterArgs,
+  parent: EtcdCluster,
+): Promise<ClusterOutputs> {
+  const { config, dependencies } = await read(name, args);
+  const resources = new ClusterResources(name, { config, dependencies }, { parent });
+  try {
+    const urn = (await knownValue(parent.urn)) ?? "";
+    const { tokens, authorityKeys, held, ...plan } = await inspectHosts(config, urn);
+    await refuseOthers(resources.token, tokens);
+    await refuseOtherKeys(resources.authorityKey, authorityKeys);
+    keepNodes(held, resources.finished);
+    return resources.converge(plan);
+  } catch (error) {
+    // What was begun beside the inspection would be left half done.
+    await Promise.allSettled([resources.founded]);
+    throw error;
   }
 }
 
-/** A lost node's steps stay in the state until it leaves the configuration; nothing dials it. */
-function undialledConnection(node: NodeConfig): Connection {
-  return { host: node.address, port: 22, user: "root", sudo: false };
+async function read(name: string, args: EtcdClusterArgs): Promise<ClusterResourcesArgs> {
+  const before = checked.get(args);
+  if (before !== undefined) {
+    return before;
+  }
+  const resolved = await resolveArgs(args);
+  return { config: readArgs(name, resolved), dependencies: resolved.dependencies };
 }

@@ -1,11 +1,11 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { ClusterPlan } from "./cluster";
+import type { ClusterPlan } from "./cluster-resources";
 import type { ClusterConfig } from "./config";
 import { FIRST_CA } from "./config/types";
 import { OperatorError } from "./errors";
 import { clusterExists, type HostState } from "./hosts/host-state";
 import { PATIENCE } from "./hosts/login";
-import { type Holding, type ProbeTarget, probeHosts } from "./hosts/probe";
+import { type HeldHost, type Holding, type ProbeTarget, probeHosts } from "./hosts/probe";
 import { beginHolding, refuseBeside } from "./lock";
 import { withoutRotation } from "./plan/ca-rotation";
 import { authorityKeys } from "./plan/ca-subject";
@@ -22,37 +22,50 @@ export interface Inspection extends ClusterPlan {
   readonly tokens: ReadonlyMap<string, string>;
   /** By node name, the key of the configured CA as its host has it; PEM. */
   readonly authorityKeys: ReadonlyMap<string, string>;
+  /** Those that an up has locked. */
+  readonly held: readonly HeldHost[];
 }
 
 /**
  * Inspects the hosts before any step on them is registered and says what was found: warnings as log
  * lines, anything that forbids to go on as one error.
  *
+ * @param urn of the cluster.
  * @throws OperatorError with all findings of all hosts; nothing was touched then.
  */
-export async function inspectHosts(config: ClusterConfig): Promise<Inspection> {
+export async function inspectHosts(config: ClusterConfig, urn: string): Promise<Inspection> {
   for (const warning of config.warnings) {
     await pulumi.log.warn(warning);
   }
   const now = new Date();
   const names = config.nodes.map(({ name }) => name);
-  const reading = readRecorded();
+  const reading = readRecorded(urn);
   // A refusal comes first.
   reading.catch(() => undefined);
   const up = !pulumi.runtime.isDryRun();
   // Who inspects no host locks them all the same: it is how a host knows that its node stays.
+  if (up && config.unknown.size > 0) {
+    throw new OperatorError(
+      [
+        "some nodes are not known, because what they come from was not made in this run; nothing was changed:",
+        ...[...config.unknown].map(([name, what]) => `  - ${name}: ${what}`),
+        "run pulumi up without --target, or with the targets that these values come from",
+      ].join("\n"),
+    );
+  }
+  const holding = up ? beginHolding(now) : undefined;
+  const inspects = config.drift && config.unknown.size === 0;
   const hosts =
-    config.drift || up
-      ? await probeUntilConsistent(
-          targetsOf(config),
-          config.host.maximumClockSkew,
-          up ? beginHolding(now) : undefined,
-        )
+    inspects || up
+      ? await probeUntilConsistent(targetsOf(config), config.host.maximumClockSkew, holding)
       : new Map<string, HostState>();
   await refuseBeside(hosts, up);
   const { retired, former, formerCluster, gates } = await reading;
-  if (!config.drift) {
+  const held = holding?.held ?? [];
+  if (!inspects) {
+    await sayUnknown(config);
     return {
+      held,
       nodePlans: uninspectedPlans(names, now),
       rotation: withoutRotation(config.pki.rotate ?? FIRST_CA),
       leaving: [],
@@ -81,6 +94,7 @@ export async function inspectHosts(config: ClusterConfig): Promise<Inspection> {
   await report(plan);
   // A lost node is not inspected; its steps are held for good.
   return {
+    held,
     nodePlans: new Map([...uninspectedPlans(names, now), ...plan.nodePlans]),
     rotation: plan.rotation,
     leaving: plan.leaving,
@@ -93,6 +107,18 @@ export async function inspectHosts(config: ClusterConfig): Promise<Inspection> {
       ),
     ),
   };
+}
+
+/** What a plan would be made of is not known, so nothing is looked at: the `up` does. */
+async function sayUnknown({ nodes, unknown }: ClusterConfig): Promise<void> {
+  for (const { name } of unknown.size === 0 ? [] : nodes) {
+    const what = unknown.get(name);
+    await pulumi.log.warn(
+      what === undefined
+        ? `${name}: not inspected, because other nodes are not known yet; pulumi up inspects it`
+        : `${name}: not inspected, because ${what} is not known yet; pulumi up inspects it`,
+    );
+  }
 }
 
 /** @throws OperatorError with all findings, after all else was said. */

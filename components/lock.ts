@@ -13,6 +13,7 @@ const TOLD = 32;
 export function beginHolding(now: Date): Holding {
   const since = now.toISOString().slice(0, 19).replace("T", " ");
   return {
+    held: [],
     words: `${userInfo().username}@${hostname()} (stack ${pulumi.getStack()}, process ${process.pid}) since ${since} UTC`,
     onWait: (name) =>
       void pulumi.log.info(

@@ -4,13 +4,23 @@ import type { ClusterConfig, NodeConfig } from "./config";
 import type { Connection } from "./config/types";
 import { type Certificate, gatewayCertificate, nodeCertificate, type Trust } from "./pki";
 import type { NodePlan } from "./plan/node-plan";
+import { hostScript } from "./scripts/bundle";
 import { formatRevision } from "./scripts/revision";
 import type { Freeze, StepName } from "./scripts/steps";
 import { renderEnvironment, renderUnit } from "./scripts/unit";
-import { hostValues, memberDigest, predecessorsOf, sha256, yesNo } from "./scripts/values";
+import {
+  hostValues,
+  memberDigest,
+  predecessorsOf,
+  releaseValues,
+  sha256,
+  yesNo,
+} from "./scripts/values";
 import { step } from "./step";
 
 export interface NodeArgs {
+  /** Its name is in front of those of the node's resources. */
+  readonly cluster: string;
   readonly config: ClusterConfig;
   readonly node: NodeConfig;
   readonly connection: Connection;
@@ -19,56 +29,57 @@ export interface NodeArgs {
   readonly token: pulumi.Input<string>;
   /** What the inspection of this host found. */
   readonly plan: NodePlan;
+  /** What there is until this node has left: what makes the cluster this one and no other, and what its configuration comes from. */
+  readonly outlives: readonly pulumi.Resource[];
+  /** The node before: one host at a time is left, this one before that one. */
+  readonly previous?: EtcdNode;
 }
 
 /** One machine of the cluster, from preflight to running member. */
 export class EtcdNode extends pulumi.ComponentResource {
   readonly nodeName: string;
-  readonly host: remote.Command;
-  /**
-   * The leaf certificates. Those of a member that moves come with its turn, because they name its
-   * new address only: until it has arrived nobody believes them.
-   */
-  readonly files?: remote.Command;
+  /** In the state before anything on the host is touched: its delete takes all of it back. */
+  readonly leave: remote.Command;
+  /** All that a member needs there: the host's own settings, the release, the leaf certificates. */
+  readonly install: remote.Command;
   /** Changes whenever the member's step has something to do. */
   readonly work: pulumi.Output<string>;
+  readonly #name: string;
   readonly #args: NodeArgs;
-  readonly #binaries: remote.Command;
-  readonly #leaves: {
-    readonly server: Certificate;
-    readonly peer: Certificate;
-    readonly gateway?: Certificate;
-  };
 
   constructor(args: NodeArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("etcd:index:Node", args.node.name, {}, opts);
+    const name = `${args.cluster}-${args.node.name}`;
+    super("etcd-on-pulumi:index:Node", name, {}, opts);
     this.nodeName = args.node.name;
+    this.#name = name;
     this.#args = args;
-    const { config, node, authorities } = args;
-    this.#leaves = {
-      server: nodeCertificate(node, "server", authorities.signer, config.pki, { parent: this }),
-      peer: nodeCertificate(node, "peer", authorities.signer, config.pki, { parent: this }),
-      ...(config.pki.serverClientAuth
-        ? {}
-        : { gateway: gatewayCertificate(node, authorities.signer, config.pki, { parent: this }) }),
-    };
-    this.host = this.#step("host", hostValues(config, node), []);
-    this.#binaries = this.#step(
-      "binaries",
+    const { config, node, authorities, outlives, previous, token } = args;
+    const leaves = this.#leaves();
+    this.leave = this.#step(
+      "leave",
       {
         NODE: node.name,
-        VERSION: config.release.version,
-        DOWNLOAD_URL: config.release.downloadUrl,
-        SHA256_AMD64: config.release.sha256.amd64 ?? "",
-        SHA256_ARM64: config.release.sha256.arm64 ?? "",
-        LISTED_SUMS: yesNo(config.release.listedSums),
+        ADDRESS: node.address,
+        PKI: config.pki.directory,
+        SNAPSHOT: yesNo(config.destroy.snapshot),
+        TOKEN: token,
       },
-      // The download needs nothing from the host's step but its preflight, and the inspection had that too.
-      args.plan.freeze === "revision" ? [this.host] : [],
+      // A destroy that stops on the way leaves the state all that the next up needs for this member.
+      [...outlives, ...leaves.certificates, ...(previous === undefined ? [] : [previous.leave])],
     );
-    if (args.plan.phase !== "move") {
-      this.files = this.#install([this.host]);
-    }
+    const host = hostValues(config, node);
+    this.install = this.#step(
+      "install",
+      { ...host, ...releaseValues(config), ...leaves.values },
+      [this.leave],
+      args.plan.revisions.install,
+      // What else changes is the certificates.
+      [
+        `host-${sha256(JSON.stringify(host)).slice(0, 8)}`,
+        `etcd-${config.release.version}`,
+        hostScript("install").name,
+      ],
+    );
     this.work = authorities.bundle.apply((ca) =>
       sha256(
         [
@@ -85,13 +96,12 @@ export class EtcdNode extends pulumi.ComponentResource {
   }
 
   /**
-   * The member itself: starts, joins, restarts when it must, and leaves.
+   * The member itself: starts, joins, moves, and restarts when it must.
    *
    * @param after what it waits for beside its own node's steps.
    */
   member(after: readonly pulumi.Resource[]): remote.Command {
     const { config, node, authorities, token } = this.#args;
-    const files = this.files ?? this.#install([this.host, ...after]);
     return this.#step(
       "member",
       {
@@ -102,14 +112,13 @@ export class EtcdNode extends pulumi.ComponentResource {
         WANTED: memberDigest(config, node),
         PKI: config.pki.directory,
         TOKEN: token,
-        SNAPSHOT: yesNo(config.destroy.snapshot),
         // What etcd cannot reload: the script restarts it when one of these changes.
         TRUST: authorities.names.join("\n"),
         CA_PEM: pem(authorities.bundle),
         ENVIRONMENT: renderEnvironment(node),
         UNIT_TEXT: renderUnit(config),
       },
-      [this.host, this.#binaries, files, ...after],
+      [this.install, ...after],
     );
   }
 
@@ -156,9 +165,9 @@ export class EtcdNode extends pulumi.ComponentResource {
     after: readonly pulumi.Resource[],
     opts: pulumi.CustomResourceOptions,
   ): remote.Command {
-    const { authorities, config, connection, node, plan } = this.#args;
+    const { authorities, cluster, config, connection, node, plan } = this.#args;
     return step(
-      "lost",
+      `${cluster}-lost`,
       {
         connection,
         script: "lost",
@@ -170,47 +179,58 @@ export class EtcdNode extends pulumi.ComponentResource {
         },
         revision: formatRevision("lost", { mode: "lost" }),
         freeze: plan.freeze,
+        known: config.unknown.size === 0,
       },
-      { ...opts, dependsOn: [...after, this.#binaries] },
+      { ...opts, dependsOn: [...after, this.install] },
     );
   }
 
-  #install(after: readonly pulumi.Resource[]): remote.Command {
+  /** The leaf certificates, and what their files on the host are made of. */
+  #leaves(): { certificates: Certificate[]; values: Record<string, pulumi.Input<string>> } {
     const { config, node, client, authorities } = this.#args;
-    const { server, peer, gateway } = this.#leaves;
-    return this.#step(
-      "files",
-      {
-        NODE: node.name,
-        PKI: config.pki.directory,
-        ISSUER: authorities.signer.rotation,
-        CLIENT_PEM: pem(client.certificate),
-        CLIENT_KEY: pem(client.privateKey),
-        SERVER_PEM: pem(server.certificate),
-        SERVER_KEY: pem(server.privateKey),
-        PEER_PEM: pem(peer.certificate),
-        PEER_KEY: pem(peer.privateKey),
-        GATEWAY_PEM: gateway === undefined ? "" : pem(gateway.certificate),
-        GATEWAY_KEY: gateway === undefined ? "" : pem(gateway.privateKey),
-      },
-      after,
-    );
+    const { signer } = authorities;
+    const { pki } = config;
+    const [name, opts] = [this.#name, { parent: this }];
+    const known = !config.unknown.has(node.name);
+    const server = nodeCertificate(name, node, "server", signer, pki, known, opts);
+    const peer = nodeCertificate(name, node, "peer", signer, pki, known, opts);
+    const gateway = pki.serverClientAuth ? undefined : gatewayCertificate(name, signer, pki, opts);
+    const values = {
+      ISSUER: signer.rotation,
+      CLIENT_PEM: pem(client.certificate),
+      CLIENT_KEY: pem(client.privateKey),
+      SERVER_PEM: pem(server.certificate),
+      SERVER_KEY: pem(server.privateKey),
+      PEER_PEM: pem(peer.certificate),
+      PEER_KEY: pem(peer.privateKey),
+      GATEWAY_PEM: gateway === undefined ? "" : pem(gateway.certificate),
+      GATEWAY_KEY: gateway === undefined ? "" : pem(gateway.privateKey),
+    };
+    return {
+      certificates: [server, peer, ...(gateway === undefined ? [] : [gateway])],
+      values,
+    };
   }
 
   #step(
     script: StepName,
     values: Record<string, pulumi.Input<string>>,
     dependsOn: readonly pulumi.Resource[],
-    revision: pulumi.Input<string> = this.#args.plan.revisions[script],
+    revision: pulumi.Input<string> | undefined = script === "leave"
+      ? undefined
+      : this.#args.plan.revisions[script],
+    parts: readonly string[] = [],
   ): remote.Command {
-    const { connection, node, plan } = this.#args;
+    const { config, connection, node, plan } = this.#args;
     return step(
-      `${node.name}-${script}`,
+      `${this.#name}-${script}`,
       {
         connection,
         script,
         values,
-        revision,
+        ...(revision === undefined ? {} : { revision }),
+        parts,
+        known: config.unknown.size === 0,
         freeze: node.lost
           ? "retained"
           : script === "health"

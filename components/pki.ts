@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as tls from "@pulumi/tls";
 import type { NodeConfig, PkiConfig, SubjectConfig } from "./config";
 import { FIRST_CA } from "./config/types";
+import { unknownOutput } from "./outputs";
 import type { Rotation } from "./plan/ca-rotation";
 import { PEER_HOSTNAME } from "./scripts/unit";
 
@@ -33,10 +34,15 @@ export class CertificateAuthority extends pulumi.ComponentResource {
 
   readonly rotation: string;
 
-  constructor(args: CertificateAuthorityArgs, opts?: pulumi.ComponentResourceOptions) {
+  /** @param cluster its name, in front of all names. */
+  constructor(
+    cluster: string,
+    args: CertificateAuthorityArgs,
+    opts?: pulumi.ComponentResourceOptions,
+  ) {
     const rotated = args.rotation !== FIRST_CA;
-    const name = rotated ? `ca-${args.rotation}` : "ca";
-    super("etcd:pki:CertificateAuthority", name, {}, opts);
+    const name = rotated ? `${cluster}-ca-${args.rotation}` : `${cluster}-ca`;
+    super("etcd-on-pulumi:pki:CertificateAuthority", name, {}, opts);
     this.rotation = args.rotation;
     const key = new tls.PrivateKey(
       `${name}-key`,
@@ -76,6 +82,7 @@ export interface Trust {
   readonly names: readonly string[];
   /** PEM of all of them. */
   readonly bundle: pulumi.Output<string>;
+  readonly all: readonly CertificateAuthority[];
 }
 
 /**
@@ -85,6 +92,7 @@ export interface Trust {
  *   of them.
  */
 export function trust(
+  cluster: string,
   rotation: Rotation,
   configured: CertificateAuthority,
   pki: PkiConfig,
@@ -93,13 +101,14 @@ export function trust(
   const authority = (name: string) =>
     name === configured.rotation
       ? configured
-      : new CertificateAuthority({ pki, rotation: name }, opts);
+      : new CertificateAuthority(cluster, { pki, rotation: name }, opts);
   const signer = authority(rotation.signer);
   const all = [signer, ...rotation.beside.map(authority)].sort((a, b) =>
     a.rotation < b.rotation ? -1 : 1,
   );
   return {
     signer,
+    all,
     names: all.map(({ rotation: name }) => name),
     bundle: pulumi.all(all.map(({ certificate }) => certificate)).apply((each) => each.join("")),
   };
@@ -113,7 +122,7 @@ export interface CertificateArgs {
   /** Names beside the common name in the subject. */
   readonly subject?: SubjectConfig;
   readonly dnsNames?: readonly string[];
-  readonly ipAddresses?: readonly string[];
+  readonly ipAddresses?: readonly pulumi.Input<string>[];
 }
 
 /** A leaf: ECDSA P-256 key, request and certificate of one of these profiles. */
@@ -128,7 +137,7 @@ export class Certificate extends pulumi.ComponentResource {
   readonly expires: pulumi.Output<string>;
 
   constructor(name: string, args: CertificateArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("etcd:pki:Certificate", name, {}, opts);
+    super("etcd-on-pulumi:pki:Certificate", name, {}, opts);
     const key = new tls.PrivateKey(
       `${name}-key`,
       { algorithm: "ECDSA", ecdsaCurve: "P256" },
@@ -167,42 +176,54 @@ export class Certificate extends pulumi.ComponentResource {
 
 /** The certificate that people and programs use as clients. */
 export function clientCertificate(
+  cluster: string,
   authority: CertificateAuthority,
   pki: PkiConfig,
   opts: pulumi.ComponentResourceOptions,
 ): Certificate {
   return new Certificate(
-    "client",
+    `${cluster}-client`,
     { authority, pki, profile: "client", commonName: "client" },
     opts,
   );
 }
 
-/** The pair with which a node's JSON gateway dials its own member, where server.pem cannot. */
+/**
+ * The pair with which a node's JSON gateway dials its own member, where server.pem cannot.
+ *
+ * @param name of the node's resources.
+ */
 export function gatewayCertificate(
-  node: NodeConfig,
+  name: string,
   authority: CertificateAuthority,
   pki: PkiConfig,
   opts: pulumi.ComponentResourceOptions,
 ): Certificate {
   return new Certificate(
-    `${node.name}-gateway`,
+    `${name}-gateway`,
     { authority, pki, profile: "client", commonName: "gateway" },
     opts,
   );
 }
 
-/** A node's server or peer certificate. */
+/**
+ * A node's server or peer certificate.
+ *
+ * @param name of the node's resources.
+ * @param known whether its address is.
+ */
 export function nodeCertificate(
+  name: string,
   node: NodeConfig,
   kind: "server" | "peer",
   authority: CertificateAuthority,
   pki: PkiConfig,
+  known: boolean,
   opts: pulumi.ComponentResourceOptions,
 ): Certificate {
   const { country, province, locality } = pki.subject;
   return new Certificate(
-    `${node.name}-${kind}`,
+    `${name}-${kind}`,
     {
       authority,
       pki,
@@ -214,7 +235,7 @@ export function nodeCertificate(
         ...[node.name, `${node.name}.local`, "localhost"],
         ...(kind === "peer" ? [PEER_HOSTNAME] : []),
       ],
-      ipAddresses: [node.address, "127.0.0.1"],
+      ipAddresses: [known ? node.address : unknownOutput<string>(), "127.0.0.1"],
     },
     opts,
   );

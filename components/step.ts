@@ -2,6 +2,7 @@ import { remote } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { Connection, Endpoint } from "./config/types";
 import { plainWords, remoteInput, remoteShell } from "./hosts/remote-shell";
+import { unknownOutput } from "./outputs";
 import { quote, type StepScript, stepInput } from "./scripts/bundle";
 import { type Freeze, MINUTES } from "./scripts/steps";
 
@@ -23,15 +24,19 @@ export interface StepArgs {
   readonly script: StepScript;
   /** Values of the script, by variable name. */
   readonly values: pulumi.Input<Record<string, pulumi.Input<string>>>;
-  /** What the step is told to do (scripts/revision.ts). */
-  readonly revision: pulumi.Input<string>;
+  /** What the step is told to do (scripts/revision.ts); `leave` does nothing before it is deleted. */
+  readonly revision?: pulumi.Input<string>;
+  /** Of an input that is secret as a whole, words that tell its parts: the script ignores them, a preview shows which of them changed. */
+  readonly parts?: readonly string[];
   readonly freeze: Freeze;
+  /** Whether all addresses, logins and keys are; in a preview resources of the same program may be yet to make them. */
+  readonly known: boolean;
 }
 
 /**
  * One idempotent piece of work on one host, the only door to `@pulumi/command`. `create` is run
- * again on every change (there is no `update`), `delete` takes the work back when the node is to go
- * (scripts/lib/keep.sh). There are no triggers: they replace, which makes two connections of one.
+ * again on every change (there is no `update`). One step of a node has a `delete` and nothing else: making and changing it dials
+ * nobody, and it takes back what all of them did (scripts/steps/leave.sh). There are no triggers: they replace, which makes two connections of one.
  * Values travel on standard input, as secrets, so a private key among them is in no command line,
  * log or error.
  */
@@ -42,19 +47,25 @@ export function step(
 ): remote.Command {
   const shell = remoteShell(args.connection);
   const limit = `${MINUTES[args.script]}m`;
-  const stdin = pulumi
-    .output(args.values)
-    .apply((values) => remoteInput(args.connection, stepInput(args.script, values)));
-  const secret = args.script === "files" || args.connection.sudoPassword !== undefined;
+  const stdin = args.known
+    ? pulumi
+        .output(args.values)
+        .apply((values) => remoteInput(args.connection, stepInput(args.script, values)))
+    : unknownOutput<string>();
+  const secret = args.script === "install" || args.connection.sudoPassword !== undefined;
   return new remote.Command(
     name,
     {
-      connection: toConnection(args.connection),
-      create: pulumi
-        .output(args.revision)
-        .apply((revision) => `${shell} apply ${quote(plainWords(revision))}`),
-      // It leaves nothing behind.
-      ...(args.script === "lost" ? {} : { delete: `${shell} delete` }),
+      connection: args.known ? toConnection(args.connection) : unknownOutput<Dialled>(),
+      ...(args.revision === undefined
+        ? { delete: `${shell} delete` }
+        : {
+            create: pulumi
+              .output(args.revision)
+              .apply((revision) =>
+                [`${shell} apply`, quote(plainWords(revision)), ...(args.parts ?? [])].join(" "),
+              ),
+          }),
       stdin: secret ? pulumi.secret(stdin) : stdin,
       addPreviousOutputInEnv: false,
       logging: remote.Logging.Stderr,
@@ -69,6 +80,8 @@ export function step(
     },
   );
 }
+
+type Dialled = ReturnType<typeof toConnection>;
 
 function toConnection(connection: Connection) {
   return {

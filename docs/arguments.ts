@@ -20,6 +20,7 @@ export interface Argument {
   /** As TypeScript has it. */
   readonly type: string;
   readonly required: boolean;
+  readonly secret: boolean;
   /** As TypeScript writes it; undefined where there is none, or where it is that of its parts. */
   readonly default: string | undefined;
   readonly description: string;
@@ -28,20 +29,22 @@ export interface Argument {
 }
 
 /** The interfaces, outermost first, with what each one is. */
-const INTERFACES: ReadonlyMap<z.core.$ZodType, readonly [name: string, description: string]> =
-  new Map<z.core.$ZodType, readonly [string, string]>([
-    [schema, ["EtcdClusterArgs", "Arguments of an `EtcdCluster`."]],
-    [nodeSchema, ["EtcdNodeArgs", "One machine of the cluster."]],
-    [nodeSshSchema, ["NodeSshArgs", "How one node is reached, where it differs from the others."]],
-    [sha256, ["DigestArgs", "SHA-256 digests of the release's tarballs, in hexadecimal."]],
-    [sshSchema, ["SshArgs", "How the nodes are reached."]],
-    [bastionSchema, ["BastionArgs", "A machine that connections go through."]],
-    [pkiSchema, ["PkiArgs", "The certificates; every length of time is in hours."]],
-    [subjectSchema, ["SubjectArgs", "Subject of the CA."]],
-    [hostSchema, ["HostArgs", "What is managed on a node, and what a node must have."]],
-    [destroySchema, ["DestroyArgs", "What a destroy leaves behind."]],
-    [recoverSchema, ["RecoverArgs", "Recovery of a cluster that has permanently lost its quorum."]],
-  ]);
+export const INTERFACES: ReadonlyMap<
+  z.core.$ZodType,
+  readonly [name: string, description: string]
+> = new Map<z.core.$ZodType, readonly [string, string]>([
+  [schema, ["EtcdClusterArgs", "Arguments of an `EtcdCluster`."]],
+  [nodeSchema, ["EtcdNodeArgs", "One machine of the cluster."]],
+  [nodeSshSchema, ["NodeSshArgs", "How one node is reached, where it differs from the others."]],
+  [sha256, ["DigestArgs", "SHA-256 digests of the release's tarballs, in hexadecimal."]],
+  [sshSchema, ["SshArgs", "How the nodes are reached."]],
+  [bastionSchema, ["BastionArgs", "A machine that connections go through."]],
+  [pkiSchema, ["PkiArgs", "The certificates; every length of time is in hours."]],
+  [subjectSchema, ["SubjectArgs", "Subject of the CA."]],
+  [hostSchema, ["HostArgs", "What is managed on a node, and what a node must have."]],
+  [destroySchema, ["DestroyArgs", "What a destroy leaves behind."]],
+  [recoverSchema, ["RecoverArgs", "Recovery of a cluster that has permanently lost its quorum."]],
+]);
 
 /** The arguments that an object of the schema stands for. */
 export function argumentsOf(object: z.core.$ZodType): readonly Argument[] {
@@ -61,6 +64,7 @@ function argument(name: string, part: z.ZodType): Argument {
     name,
     type: typeOf(part),
     required,
+    secret: typeWord(part) === "secret string",
     default: hasDefault ? JSON.stringify(empty.data) : undefined,
     description: inCode(meta),
     parts,
@@ -103,16 +107,19 @@ function typeOf(part: z.core.$ZodType): string {
 }
 
 function plainType(part: z.core.$ZodType): string {
+  const word = typeWord(part);
+  const type = PLAIN[word];
+  if (type === undefined) {
+    throw new Error(`no type of TypeScript for ${word}`);
+  }
+  return type;
+}
+
+/** The type as the schema says it, of a value that is made of no others. */
+function typeWord(part: z.core.$ZodType): string {
   const word = part instanceof z.ZodType ? part.meta()?.type : undefined;
   const inner = unwrap(part);
-  const type = PLAIN[String(word)];
-  if (type !== undefined) {
-    return type;
-  }
-  if (inner === part) {
-    throw new Error(`no type of TypeScript for ${String(word)}`);
-  }
-  return plainType(inner);
+  return inner === part || String(word) in PLAIN ? String(word) : typeWord(inner);
 }
 
 /** The whole text of components/config/args.ts. */

@@ -1,10 +1,12 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import type { z } from "zod";
 import { schema } from "../components/config/schema";
 import { type Argument, argumentsOf } from "./arguments";
 import { table } from "./table";
 
 /** What an `EtcdCluster` has for the rest of a program. */
-const OUTPUTS: readonly (readonly [name: string, type: string, meaning: string])[] = [
+export const OUTPUTS: readonly (readonly [name: string, type: string, meaning: string])[] = [
   ["endpoints", "string[]", "Client URLs of all nodes that are not lost."],
   ["members", "Member[]", "Name, ID and addresses of each member."],
   ["clusterId", "string", "ID of the cluster, hexadecimal."],
@@ -15,25 +17,8 @@ const OUTPUTS: readonly (readonly [name: string, type: string, meaning: string])
   ["retiredClusters", "string[]", "IDs of the clusters that recoveries gave up."],
 ];
 
-const EXAMPLE = `import * as pulumi from "@pulumi/pulumi";
-import { EtcdCluster } from "etcd-on-pulumi";
-
-const config = new pulumi.Config();
-const cluster = new EtcdCluster("main", {
-  nodes: [
-    { name: "etcd01", address: "192.168.1.83" },
-    { name: "etcd02", address: "192.168.1.84" },
-    { name: "etcd03", address: "192.168.1.85" },
-  ],
-  settings: { "quota-backend-bytes": "4294967296" },
-  ssh: {
-    user: "admin",
-    privateKey: config.requireSecret("sshKey"),
-    hostKeys: { etcd01: "ssh-ed25519 AAAA...", etcd02: "ssh-ed25519 AAAA...", etcd03: "ssh-ed25519 AAAA..." },
-  },
-});
-
-export const { endpoints, caCertificate, clientCertificate, clientKey } = cluster;`;
+/** The text of a file of an example. */
+const example = (file: string) => readFileSync(join(__dirname, "../examples", file), "utf8").trim();
 
 interface Row {
   readonly name: string;
@@ -74,19 +59,22 @@ function argumentTable(): string {
 export function renderComponent(): string {
   return `# The component
 
-<!-- Written by "npm run docs" from components/config/schema.ts and docs/component.ts. -->
+<!-- Written by "npm run docs" from components/config/schema.ts, docs/component.ts and examples/. -->
 
-\`EtcdCluster\` is a component that any Pulumi program in TypeScript can use. The program of this repository is one that
-has its arguments from the stack's configuration.
+\`EtcdCluster\` is a component that any Pulumi program can use. The program of this repository is one that has its arguments from
+the stack's configuration.
 
-The package \`etcd-on-pulumi\` is in no registry yet. \`npm pack\` in this repository writes it to a file:
+The package \`etcd-on-pulumi\` is in no registry yet. \`npm pack\` in this repository writes it to a file, which is installed in the
+directory of the program:
 
 \`\`\`
 npm install ./etcd-on-pulumi-VERSION.tgz
 \`\`\`
 
-\`\`\`ts
-${EXAMPLE}
+In JavaScript ([examples/package](../examples/package)):
+
+\`\`\`js
+${example("package/index.js")}
 \`\`\`
 
 The machine that runs Pulumi needs an OpenSSH client (8.5 or newer), as it does for the program of this repository.
@@ -123,5 +111,30 @@ ${table(
 ## Several clusters
 
 One program may have several clusters, each on hosts of its own: two on one host would use the same ports and the same directory.
+In TypeScript, the first one on a machine whose address is an output ([examples/two-clusters](../examples/two-clusters)):
+
+\`\`\`ts
+${example("two-clusters/index.ts")}
+\`\`\`
+
+## Other languages
+
+The package has a plugin, which Pulumi starts for programs in any language. It needs Node 20 or newer where Pulumi runs, and a Pulumi CLI
+that lets a plugin end by itself: 3.206 or newer; with an older one a destroy within three minutes after an \`up\` is refused.
+
+A program in YAML names the plugin's directory ([examples/yaml](../examples/yaml)):
+
+\`\`\`yaml
+${example("yaml/Pulumi.yaml")}
+\`\`\`
+
+Arguments are named as in the table, and messages name them so. For a language with types, Pulumi generates a package from the plugin's schema:
+
+\`\`\`
+pulumi package add ./node_modules/etcd-on-pulumi/plugin/pulumi-resource-etcd-on-pulumi
+\`\`\`
+
+The tests run YAML; packages generated for other languages are not tested. When an \`up\` stops because it has lost a host, Pulumi says beside
+the reason that the plugin exited prematurely: the reason is the error before that.
 `;
 }

@@ -1,13 +1,13 @@
-import { DRIFT_CASES } from "../test/lab/support/drift-cases";
+import { DRIFT_CASES, stepOf } from "../test/lab/support/drift-cases";
 import { table } from "./table";
 
 /** The whole text of docs/drift.md. */
 export function renderDrift(): string {
-  const rows = DRIFT_CASES.map(({ what, words, step, restarts }) => [
-    what,
-    `\`${words}\``,
-    `\`${step}\``,
-    restarts === undefined ? "no" : `yes: ${restarts}`,
+  const rows = DRIFT_CASES.map((drift) => [
+    drift.what,
+    `\`${drift.words}\``,
+    `\`${stepOf(drift)}\``,
+    drift.restarts === undefined ? "no" : `yes: ${drift.restarts}`,
   ]);
   return `# Drift
 
@@ -37,7 +37,7 @@ nothing is planned. Any other gets a new one that says why, and the preview show
 \`\`\`
     etcd02: /etc/etcd.env changed: will be repaired
     ~ command:remote:Command: (update)
-        [urn=urn:pulumi:prod::etcd::etcd:index:Cluster$etcd:index:Node$command:remote:Command::etcd02-member]
+        [urn=urn:pulumi:prod::etcd::etcd-on-pulumi:index:EtcdCluster$etcd-on-pulumi:index:Node$command:remote:Command::etcd-etcd02-member]
       ~ create: "bash -p -s -- apply 'bootstrap 2026-11-22T20:00:00Z'" => "bash -p -s -- apply 'repair 2026-11-22T21:00:00Z # /etc/etcd.env changed'"
 \`\`\`
 

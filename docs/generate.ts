@@ -7,11 +7,13 @@ import { renderConfiguration } from "./configuration";
 import { renderDrift } from "./drift";
 import { renderOverview } from "./figures/overview";
 import { readPoints, renderRollLatency } from "./figures/roll-latency";
+import { renderPackageSchema } from "./package-schema";
 import { renderProtocol } from "./protocol";
 import { renderSituations } from "./situations";
 import { renderVersions } from "./versions";
 
 writeFileSync(join(__dirname, "../components/config/args.ts"), renderArguments());
+writeFileSync(join(__dirname, "../plugin/schema.json"), renderPackageSchema());
 const versions = join(__dirname, "versions.md");
 writeFileSync(join(__dirname, "configuration.md"), renderConfiguration());
 writeFileSync(join(__dirname, "component.md"), renderComponent());

@@ -85,7 +85,8 @@ export function writeFiles(directory: string, files: readonly PkiFile[]): void {
   }
 }
 
-const nameOf = (urn: string) => urn.split("::").at(-1) ?? "";
+/** A resource's name without that of the cluster, which index.ts gives. */
+const nameOf = (urn: string) => (urn.split("::").at(-1) ?? "").replace(/^etcd-/, "");
 
 type Resources = NonNullable<z.output<typeof state>["deployment"]["resources"]>;
 

@@ -13,12 +13,37 @@ export interface ResolvedArgs {
   readonly secrets: ReadonlySet<string>;
   /** Where `UNKNOWN` is. */
   readonly unknown: readonly string[];
-  /** Depends on every resource that a value comes from, for `dependsOn`: plain values do so no more. */
-  readonly dependencies: pulumi.Output<pulumi.Resource[]>;
+  /** Every resource that a value comes from, for `dependsOn`: plain values depend on nothing. */
+  readonly dependencies: readonly pulumi.Resource[];
+}
+
+/** What is known of arguments without waiting: `UNKNOWN` stands for every output and promise. */
+export function plainPart(args: EtcdClusterArgs): Pick<ResolvedArgs, "raw" | "secrets"> {
+  const plain = (value: unknown): unknown => {
+    if (pulumi.Output.isInstance(value) || value instanceof Promise) {
+      return UNKNOWN;
+    }
+    if (Array.isArray(value)) {
+      return value.map(plain);
+    }
+    if (!isMap(value)) {
+      return value ?? undefined;
+    }
+    return isPlain(value)
+      ? Object.fromEntries(
+          Object.entries(value).flatMap(([key, field]) => {
+            const found = plain(field);
+            return found === undefined ? [] : [[key, found]];
+          }),
+        )
+      : Symbol(kindOf(value));
+  };
+  const raw = plain(args);
+  return { raw: isMap(raw) ? raw : {}, secrets: new Set() };
 }
 
 /** Waits for every value. @throws what a promise or an output failed with. */
-export async function resolveArgs(args: EtcdClusterArgs): Promise<ResolvedArgs> {
+export async function resolveArgs(args: object): Promise<ResolvedArgs> {
   const secrets = new Set<string>();
   const unknown: string[] = [];
   const resolve = async (value: unknown, path: Path): Promise<unknown> => {
@@ -57,7 +82,7 @@ export async function resolveArgs(args: EtcdClusterArgs): Promise<ResolvedArgs> 
     secrets,
     // Which value was there first is of no interest.
     unknown: unknown.sort(),
-    dependencies: pulumi.output(args).apply((): pulumi.Resource[] => []),
+    dependencies: await resourcesOf(pulumi.output(args)),
   };
 }
 
@@ -69,6 +94,12 @@ async function settled(output: pulumi.Output<unknown>): Promise<unknown> {
   const known: unknown = await Reflect.get(output, "isKnown");
   const value: unknown = await Reflect.apply(Reflect.get(output, "promise"), output, [true]);
   return known === false && !pulumi.containsUnknowns(value) ? pulumi.unknown : value;
+}
+
+/** Also of an output that is not known; as outputs of several copies of the SDK know each other. */
+async function resourcesOf(output: pulumi.Output<unknown>): Promise<readonly pulumi.Resource[]> {
+  const found: unknown = await Reflect.apply(Reflect.get(output, "allResources"), output, []);
+  return found instanceof Set ? [...found].filter((one) => pulumi.Resource.isInstance(one)) : [];
 }
 
 function isPlain(value: object): boolean {

@@ -67,7 +67,7 @@ const EDIT = {
   login: "Used from the next run on. The steps run again and find nothing to do; no restart.",
   hostKeys: "Checked from the next run on. Steps of a host with another key run again; no restart.",
   subject: "Refused, unless `pki.rotate` gets a new name in the same edit.",
-  asked: "Checked on new hosts only. The step `host` runs again; no restart.",
+  asked: "Checked on new hosts only. The steps `install` run again; no restart.",
   look: "Affects only what previews and runs check or report.",
   recover: "Refused, or without effect, while the cluster has a quorum; see docs/recovery.md.",
 } as const;
@@ -283,7 +283,7 @@ export const hostSchema = z.strictObject({
   upgrade: described(
     flag.default(false),
     "Upgrade all Debian packages before the first step.",
-    "True: the packages of all hosts are upgraded by that run, all hosts at once. No restart of etcd.",
+    "True: the packages of all hosts are upgraded by that run, all hosts at once, and not again by later ones. No restart of etcd.",
   ),
   manageHosts: described(
     flag.default(true),

@@ -59,7 +59,7 @@ const DIGEST: z.ZodType<string> = leaf({
 });
 
 /** What a change of where a release comes from does on a running cluster. */
-export const RELEASE = "The steps `binaries` run again; no restart.";
+export const RELEASE = "The steps `install` run again; no restart.";
 
 /** A digest for each architecture. */
 export const sha256 = z.strictObject({

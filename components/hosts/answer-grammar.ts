@@ -47,7 +47,7 @@ const PARTS: Readonly<Record<string, string>> = {
   SCRIPT: "[a-z]{1,16}-[0-9a-f]{16}",
   SECONDS: String.raw`\d{1,12}`,
   SERIES: String.raw`\d{1,4}\.\d{1,4}`,
-  STEP: "(?:host|binaries|files|member)",
+  RECEIPT: "(?:host|binaries|files|member)",
   TEXT: ".*",
   VERSION,
 };

@@ -1,6 +1,6 @@
 import type { SubjectConfig } from "../config";
 import type { LiveMember } from "../etcd/members";
-import type { StepName } from "../scripts/steps";
+import type { ReceiptName } from "../scripts/steps";
 
 /** The names in a CA's subject, under the keys that the configuration has for them. */
 export interface Authority {
@@ -89,7 +89,7 @@ export type HostState =
       readonly operator?: string;
       /** Addresses of who is connected to its client port, when this run may shut somebody out. @default none */
       readonly clients?: readonly string[];
-      readonly receipts: ReadonlyMap<StepName, Receipt>;
+      readonly receipts: ReadonlyMap<ReceiptName, Receipt>;
       /** What is wrong with the unit and the running member, in words. */
       readonly unit: readonly string[];
       /** The etcd release that its member runs. */

@@ -1,4 +1,4 @@
-import { isStepName, type StepName } from "../scripts/steps";
+import { isReceiptName, type ReceiptName } from "../scripts/steps";
 import { cut, type Rule } from "./answer-grammar";
 import type { InspectedHost, Receipt } from "./host-state";
 import {
@@ -17,7 +17,7 @@ import {
 
 /** A host's state while its answer is read. */
 export type Draft = { -readonly [Field in keyof InspectedHost]: InspectedHost[Field] } & {
-  receipts: Map<StepName, Receipt>;
+  receipts: Map<ReceiptName, Receipt>;
 };
 
 interface ProbeWord extends Rule {
@@ -257,24 +257,24 @@ const WORDS = {
     read: text("issuer"),
   },
   receipt: {
-    says: "The revision in a step's receipt.",
+    says: "A receipt, of a part of the step `install` or of the member's, and the revision in it.",
     // As long as a step's revision may be: one that came back cut would be another one.
-    ...{ form: "STEP [TEXT]", most: 4, prose: 2000 },
+    ...{ form: "RECEIPT [TEXT]", most: 4, prose: 2000 },
     read: (host, rest) => {
-      const [step, revision] = cut(rest);
-      if (isStepName(step)) {
-        host.receipts.set(step, { revision, drift: [] });
+      const [name, revision] = cut(rest);
+      if (isReceiptName(name)) {
+        host.receipts.set(name, { revision, drift: [] });
       }
     },
   },
   drift: {
-    says: "A difference from the step's receipt, which comes before it.",
-    ...{ form: "STEP TEXT", most: 200, prose: 500 },
+    says: "A difference from a receipt, which comes before it.",
+    ...{ form: "RECEIPT TEXT", most: 200, prose: 500 },
     read: (host, rest) => {
-      const [step, words] = cut(rest);
-      const receipt = isStepName(step) ? host.receipts.get(step) : undefined;
-      if (isStepName(step) && receipt !== undefined) {
-        host.receipts.set(step, { ...receipt, drift: [...receipt.drift, words] });
+      const [name, words] = cut(rest);
+      const receipt = isReceiptName(name) ? host.receipts.get(name) : undefined;
+      if (isReceiptName(name) && receipt !== undefined) {
+        host.receipts.set(name, { ...receipt, drift: [...receipt.drift, words] });
       }
     },
   },

@@ -23,6 +23,8 @@ export interface ProbeTarget {
 
 /** An up locks the hosts that it inspects, until this program ends. */
 export interface Holding {
+  /** Is given the hosts that it has locked. */
+  readonly held: HeldHost[];
   /** Who is at work, for others to read. */
   readonly words: string;
   /** Told of a host where steps of a run that has ended are waited for. */
@@ -66,17 +68,32 @@ export async function probeHosts(
   return new Map(await Promise.all(hosts));
 }
 
-/** Hosts that an up has locked, and the scripts that they have. */
-const held: { readonly session: Kept; readonly scripts: readonly string[] }[] = [];
+/** A host that an up has locked, and the scripts that it has. */
+export interface HeldHost {
+  readonly session: Kept;
+  readonly scripts: readonly string[];
+}
 
 /**
- * The hosts are this stack's and their nodes stay: they are sent the scripts that they lack (scripts/lib/scripts.sh), and what a gate's
- * delete released, in a destroy that was stopped for example, is taken back (scripts/lib/keep.sh). Reaches the hosts that an up has locked.
+ * The hosts are this stack's and their nodes stay, so nothing is removed there before this program has come to its end (scripts/lib/keep.sh);
+ * and they are sent the scripts that they lack (scripts/lib/scripts.sh). Reaches the hosts that an up has locked.
+ *
+ * @param finished resolves when all steps have ended well.
  */
-export function keepNodes(): void {
+export function keepNodes(held: readonly HeldHost[], finished: Promise<unknown>): void {
   for (const { session } of held) {
     session.tell(`keep ${PROGRAM_VERSION}\n`);
   }
+  let ended = false;
+  void finished.then(() => {
+    ended = true;
+  });
+  // What ends with an error, wherever it came from, may leave steps at work.
+  process.on("exit", (code) => {
+    for (const { session } of ended && (process.exitCode ?? code) === 0 ? held : []) {
+      session.tell("done\n");
+    }
+  });
   for (const { name, text } of STEP_SCRIPTS.map(hostScript)) {
     const lacking = held.filter(({ scripts }) => !scripts.includes(name));
     if (lacking.length > 0) {
@@ -130,7 +147,7 @@ async function lookAt(
     return nonsense(`it printed ${host}`);
   }
   if (answer.kept !== undefined && host.inspected) {
-    held.push({ session: answer.kept, scripts: host.scripts ?? [] });
+    holding?.held.push({ session: answer.kept, scripts: host.scripts ?? [] });
   }
   return host;
 }

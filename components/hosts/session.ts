@@ -66,7 +66,12 @@ export function run(
   talk: Talk,
 ): Promise<Answer> {
   const env = { ...process.env, ...talk.environment };
-  const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"], env });
+  const child = spawn(command, args, {
+    stdio: ["pipe", "pipe", "pipe"],
+    env,
+    // The engine ends a plugin with all its process group, and the host is to be told how the run ended.
+    detached: talk.keep === true,
+  });
   // A host that hangs up early is told apart by its exit code.
   child.stdin.on("error", () => undefined);
   if (talk.keep) {

@@ -1,5 +1,5 @@
 import type { HostCertificate, HostState } from "../hosts/host-state";
-import type { StepName } from "../scripts/steps";
+import type { ReceiptName } from "../scripts/steps";
 
 /** The hours of the configuration that certificates are held to. */
 export interface Lifetimes {
@@ -20,12 +20,12 @@ const DAY = 24 * HOUR;
  */
 export function due(
   host: HostState,
-  step: StepName,
+  name: ReceiptName,
   now: Date,
   hours: Lifetimes,
 ): readonly string[] {
   return certificates(host, now)
-    .filter(({ files }) => step === (files.includes("ca.pem") ? "member" : "files"))
+    .filter(({ files }) => name === (files.includes("ca.pem") ? "member" : "files"))
     .filter(({ left }) => left <= hours.renewalHours * HOUR)
     .map(({ words }) => words);
 }

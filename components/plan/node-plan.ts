@@ -7,18 +7,26 @@ import {
   revisionTime,
   timeOf,
 } from "../scripts/revision";
-import type { Freeze, StepName } from "../scripts/steps";
+import { type Freeze, INSTALLED, type ReceiptName, type StepName } from "../scripts/steps";
 
 /** As much as a revision says of what a step has to do, in characters. */
 const MOST_WORDS = 1000;
 
 /**
- * What a run does with a member, in the order in which members are worked on: the one that a recovery begins with; those that
- * move, because nobody believes their certificates before they have arrived; those that do not run, because nothing restarts
+ * What a run does with a member, in the order in which members are worked on: those of a new cluster, all at once; the one that a
+ * recovery begins with; those that move, because nobody believes their certificates before they have arrived; those that do not run, because nothing restarts
  * beside a missing member, and those that join last of them, because that takes a quorum; then as configured; the leader last,
  * so that a roll moves the leadership once (etcd docs, "Upgrading etcd clusters").
  */
-export const PHASES = ["recover", "move", "start", "join", "roll", "roll-last"] as const;
+export const PHASES = [
+  "bootstrap",
+  "recover",
+  "move",
+  "start",
+  "join",
+  "roll",
+  "roll-last",
+] as const;
 export type Phase = (typeof PHASES)[number];
 
 /** What the inspection of one host means for its steps. */
@@ -26,7 +34,7 @@ export interface NodePlan {
   /** What of its steps stays as it is. */
   readonly freeze: Freeze;
   readonly phase: Phase;
-  readonly revisions: Readonly<Record<StepName, string>>;
+  readonly revisions: Readonly<Record<Exclude<StepName, "leave">, string>>;
 }
 
 /** In the order of their phases; within a phase as they come. */
@@ -54,16 +62,16 @@ export function uninspectedPlans(
   );
 }
 
-/** In words, what differs from what the step's last run left. A host without a receipt has no drift. */
-export function driftOf(host: HostState, step: StepName): readonly string[] {
-  const receipt = host.inspected ? host.receipts.get(step) : undefined;
+/** In words, what differs from what the step's last run left, by the receipt. A host without a receipt has no drift. */
+export function driftOf(host: HostState, name: ReceiptName): readonly string[] {
+  const receipt = host.inspected ? host.receipts.get(name) : undefined;
   return host.inspected && receipt !== undefined
     ? [
-        ...(isRevision(step, receipt.revision)
+        ...(isRevision(name === "member" ? name : "install", receipt.revision)
           ? []
           : ["its receipt was written by another release of this program"]),
         ...receipt.drift,
-        ...(step === "member" ? host.unit : []),
+        ...(name === "member" ? host.unit : []),
       ]
     : [];
 }
@@ -89,24 +97,32 @@ function afterReceipts(host: HostState, time: string): string {
  *
  * @param first what the member's step is told on a host where it never came to its end.
  * @param now when the hosts were inspected.
- * @param renewalsOf which certificates of a step are to be renewed, in words.
+ * @param renewalsOf which certificates that a receipt is about are to be renewed, in words.
  * @param wanted the digest of what the member is to be.
  */
 export function revisionsOf(
   host: HostState,
   first: Instruction<"member">,
   now: string,
-  renewalsOf: (step: StepName) => readonly string[],
+  renewalsOf: (name: ReceiptName) => readonly string[],
   wanted?: string,
 ): NodePlan["revisions"] {
   const time = afterReceipts(host, now);
-  const kept = (step: Exclude<StepName, "health">): string | undefined => {
-    const receipt = host.inspected ? host.receipts.get(step) : undefined;
-    if (!host.inspected || receipt === undefined) {
+  const kept = (step: "install" | "member", names: readonly ReceiptName[]): string | undefined => {
+    const receipts = names.flatMap((name) =>
+      host.inspected ? (host.receipts.get(name) ?? []) : [],
+    );
+    const [receipt] = receipts;
+    if (!host.inspected || receipt === undefined || receipts.length < names.length) {
       return undefined;
     }
-    const drift = driftOf(host, step);
-    const reasons = [...drift, ...renewalsOf(step)];
+    const drift = [
+      ...names.flatMap((name) => driftOf(host, name)),
+      ...(receipts.every(({ revision }) => revision === receipt.revision)
+        ? []
+        : ["its last run was interrupted"]),
+    ];
+    const reasons = [...drift, ...names.flatMap(renewalsOf)];
     if (reasons.length > 0) {
       // It comes back in the receipt, of which no more is read (hosts/probe-words.ts).
       const reason = printable(reasons.join("; "), MOST_WORDS);
@@ -120,10 +136,8 @@ export function revisionsOf(
       : receipt.revision;
   };
   return {
-    host: kept("host") ?? formatRevision("host", { mode: "create", time }),
-    binaries: kept("binaries") ?? formatRevision("binaries", { mode: "create", time }),
-    files: kept("files") ?? formatRevision("files", { mode: "create", time }),
-    member: kept("member") ?? formatRevision("member", { ...first, time }),
+    install: kept("install", INSTALLED) ?? formatRevision("install", { mode: "create", time }),
+    member: kept("member", ["member"]) ?? formatRevision("member", { ...first, time }),
     // The gate leaves nothing on the host; it runs again when a member's step does.
     health: formatRevision("health", { mode: "gate" }),
   };

@@ -2,7 +2,7 @@ import type { ClusterConfig, NodeConfig, RecoverConfig, SubjectConfig } from "..
 import { addressOf, type LiveMember, peerUrl } from "../etcd/members";
 import { clusterExists, type HostState } from "../hosts/host-state";
 import { formatRevision, type Instruction, type Revision, revisionTime } from "../scripts/revision";
-import { STEPS } from "../scripts/steps";
+import { RECEIPTS } from "../scripts/steps";
 import { planAlarms, withAlarms } from "./alarms";
 import { planRotation, type Rotation } from "./ca-rotation";
 import { checkCaSubject } from "./ca-subject";
@@ -128,8 +128,8 @@ export function makePlan(
       ...clientWarnings(hosts, changes, cluster, desired),
       ...alarms.warnings,
     ],
-    repairs: ofEach(hosts, (host) => STEPS.flatMap((step) => driftOf(host, step))),
-    renewals: ofEach(hosts, (host) => STEPS.flatMap((step) => due(host, step, now, desired))),
+    repairs: ofEach(hosts, (host) => RECEIPTS.flatMap((name) => driftOf(host, name))),
+    renewals: ofEach(hosts, (host) => RECEIPTS.flatMap((name) => due(host, name, now, desired))),
     summary: [...program.plan, ...summary],
     leaving: leavingMembers(cluster, membership, desired),
     rotation: { signer: rotation.signer, beside: rotation.beside },
@@ -209,6 +209,10 @@ function phaseOf(name: string, host: HostState, changes: Places): Phase {
   const givenUp = changes.rebuild.asked.has(name);
   if (changes.recovery.first === name) {
     return "recover";
+  }
+  // After a recovery the others wait for the one that it begins with.
+  if (!changes.bootstrapped && changes.recovery.first === undefined && host.inspected) {
+    return "bootstrap";
   }
   if (changes.membership.moving.has(name)) {
     return "move";

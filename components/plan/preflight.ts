@@ -1,7 +1,6 @@
 import type { ClusterConfig } from "../config";
 import { type LiveMember, peerUrl } from "../etcd/members";
 import type { HostState, InspectedHost } from "../hosts/host-state";
-import { STEPS } from "../scripts/steps";
 import type { NodePlan } from "./node-plan";
 
 /** Lines that start with the node's name. */
@@ -57,9 +56,8 @@ function hasWork(host: InspectedHost, { nodes }: Doings, plan: NodePlan | undefi
   const before = new Set(host.nodes);
   const wanted = nodes.filter(({ lost }) => !lost).map(({ address }) => address);
   return (
-    STEPS.some(
-      (step) => step !== "health" && plan?.revisions[step] !== host.receipts.get(step)?.revision,
-    ) ||
+    plan?.revisions.install !== host.receipts.get("host")?.revision ||
+    plan?.revisions.member !== host.receipts.get("member")?.revision ||
     (before.size > 0 &&
       (before.size !== wanted.length || wanted.some((address) => !before.has(address))))
   );

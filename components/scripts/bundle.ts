@@ -9,29 +9,36 @@ const steps = (...names: readonly string[]) => names.map((name) => `steps/${name
 
 /** Every question to etcd reads its answer by one grammar. */
 const ETCD = lib("member-list", "etcd");
-/** Every step says that its node stays, before it does anything. */
 const STEP = lib("base", "scripts", "lock", "keep");
 /** What lies on the host, and whose it is. */
 const HOLDINGS = lib("as-etcd", "belongings", "data", "data-identity");
+/** Each part of it is installed by one function and removed by another. */
+const INSTALLED = lib("host", "binaries", "gateway", "held-back", "files");
 const ALARMS = lib("hash", "alarms", "causes");
 
 /** The files that make one script, each followed by the ones it calls. */
 const PARTS = {
-  host: [
-    ...[...STEP, ...HOLDINGS, ...lib("needs", "preflight"), ...ETCD],
-    ...lib("membership", "firewall", "snapshot", "leave", "gateway"),
-    ...steps("files", "binaries", "host"),
+  leave: [
+    ...[...STEP, ...HOLDINGS, ...ETCD, ...lib("membership", "firewall", "snapshot", "depart")],
+    ...[...INSTALLED, ...steps("leave")],
   ],
-  binaries: [...STEP, ...lib("release"), ...steps("binaries")],
-  files: [...STEP, ...lib("belongings"), ...ETCD, ...lib("gateway"), ...steps("files")],
+  install: [
+    ...[...STEP, ...HOLDINGS, ...lib("needs", "preflight"), ...ETCD],
+    ...[...lib("membership", "firewall", "release"), ...INSTALLED, ...steps("install")],
+  ],
   member: [
     ...[...STEP, ...HOLDINGS, ...ETCD],
     ...lib("membership", "snapshot", "version-change", "wait", "restart", "move", "learners"),
-    ...[...lib("recovery"), ...ALARMS, ...lib("rebuild", "leave", "gateway"), ...steps("member")],
+    ...[
+      ...lib("recovery"),
+      ...ALARMS,
+      ...lib("rebuild", "gateway", "held-back"),
+      ...steps("member"),
+    ],
   ],
   drain: [
     ...[...lib("base", "lock", "as-etcd"), ...ETCD],
-    ...[...lib("data-identity", "membership", "leave"), ...steps("drain")],
+    ...[...lib("data-identity", "membership", "depart"), ...steps("drain")],
   ],
   lost: [...lib("base", "lock"), ...ETCD, ...lib("membership"), ...steps("lost")],
   health: [

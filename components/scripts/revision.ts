@@ -15,17 +15,15 @@ export interface Mode {
 
 type Name = "cluster" | "member" | "rebuilt" | "snapshot";
 
-const FILES = {
-  create: { does: "The host has no receipt of this step." },
+const INSTALL = {
+  create: { does: "The host lacks a receipt of this step." },
   repair: { does: "The host is not as this step left it." },
   renew: { does: "Certificates are renewed." },
 } as const;
 
 /** The modes of each step. */
 export const MODES = {
-  host: FILES,
-  binaries: FILES,
-  files: FILES,
+  install: INSTALL,
   member: {
     bootstrap: {
       does: "No inspected host has a cluster. Without a quorum to join, bootstrap a new cluster, within an hour of TIME.",

@@ -1,23 +1,30 @@
 import type { ScriptName } from "./bundle";
 
 /** The steps of a node in the order they depend on each other. */
-export const STEPS = ["host", "binaries", "files", "member", "health"] as const;
+export const STEPS = ["leave", "install", "member", "health"] as const;
 
 export type StepName = (typeof STEPS)[number];
 
-export function isStepName(text: string): text is StepName {
-  return STEPS.some((step) => step === text);
+/** What a host keeps receipts of: the parts of the step `install`, in their order, and the member. */
+export const RECEIPTS = ["host", "binaries", "files", "member"] as const;
+
+export type ReceiptName = (typeof RECEIPTS)[number];
+
+export function isReceiptName(text: string): text is ReceiptName {
+  return RECEIPTS.some((name) => name === text);
 }
+
+/** The parts that the step `install` answers for. */
+export const INSTALLED = ["host", "binaries", "files"] as const satisfies readonly ReceiptName[];
 
 /**
  * Minutes that a step may take at most, whatever its host does: packages that are upgraded, a release over a slow line, a database
  * of gigabytes that a new member is sent. Scripts that wait for etcd give up a few minutes earlier (WAIT_LIMIT), to say why.
  */
 export const MINUTES: Readonly<Record<ScriptName, number>> = {
-  host: 30,
-  binaries: 20,
-  files: 5,
+  install: 50,
   member: 60,
+  leave: 10,
   lost: 5,
   health: 10,
   probe: 1,

@@ -5,7 +5,7 @@ import { predecessors } from "../etcd/upgrade-paths";
 import { ARCHITECTURES, parseVersion } from "../etcd/versions";
 import { metricsPorts, renderEnvironment, renderUnit } from "./unit";
 
-/** What the inspection of a host needs to know: the host step's values, whose preflight it repeats. */
+/** What the inspection of a host needs to know: what the preflight of the step `install` takes. */
 export function probeValues(config: ClusterConfig, node: NodeConfig): Record<string, string> {
   return {
     ...hostValues(config, node),
@@ -22,6 +22,7 @@ export function memberDigest(config: ClusterConfig, node: NodeConfig): string {
   return sha256([renderUnit(config), renderEnvironment(node), config.release.version].join("\n"));
 }
 
+/** What the step `install` does on the host itself, and asks of it. */
 export function hostValues(config: ClusterConfig, node: NodeConfig) {
   return {
     NODE: node.name,
@@ -41,6 +42,16 @@ export function hostValues(config: ClusterConfig, node: NodeConfig) {
     ARCHITECTURES: ARCHITECTURES.filter(
       (name) => config.release.listedSums || config.release.sha256[name] !== undefined,
     ).join(" "),
+  };
+}
+
+export function releaseValues({ release }: ClusterConfig) {
+  return {
+    VERSION: release.version,
+    DOWNLOAD_URL: release.downloadUrl,
+    SHA256_AMD64: release.sha256.amd64 ?? "",
+    SHA256_ARM64: release.sha256.arm64 ?? "",
+    LISTED_SUMS: yesNo(release.listedSums),
   };
 }
 

@@ -5,7 +5,16 @@ import { credentials, PKI } from "./support/etcdctl";
 import { freshStack } from "./support/fresh";
 import { killedUp, type Moment } from "./support/interrupt";
 import { unnoticed } from "./support/load";
-import { eventually, hoursBack, MAIN_PID, on, onAll, refuse, succeed } from "./support/stack";
+import {
+  eventually,
+  hoursBack,
+  MAIN_PID,
+  on,
+  onAll,
+  printed,
+  refuse,
+  succeed,
+} from "./support/stack";
 
 const stack = freshStack("certificates", {
   config: { pki: { caValidityHours: 87600, renewalHours: 500 } },
@@ -55,7 +64,7 @@ test("inside the window they are renewed with their keys, and nothing restarts",
   const serials = await leaves("-serial");
   stack.configure({ pki: { caValidityHours: 87600, renewalHours: 720 } });
   const preview = await succeed(stack.preview({ args: ["--diff"] }));
-  expect(preview.stdout).toMatch(
+  expect(printed(preview)).toMatch(
     /etcd02: client\.pem, server\.pem, peer\.pem expire on .* UTC: will be renewed/,
   );
   expect(preview.stdout).toMatch(
@@ -130,8 +139,8 @@ describe("a CA rotation", () => {
   test("leaves nothing of the old CA: not its key, and no way in for its clients", async () => {
     await succeed(stack.previewNothing());
     const state = await stack.exportState();
-    expect(state).toContain("::ca-2027-03-key");
-    expect(state).not.toContain("::ca-key");
+    expect(state).toContain("::etcd-ca-2027-03-key");
+    expect(state).not.toContain("::etcd-ca-key");
     expect(await on(lab, "etcd01", `openssl x509 -in ${PKI}/ca.pem -noout -subject`)).toMatch(
       /C = ES, L = Barcelona, CN = etcd, serialNumber = 2027-03/,
     );

@@ -4,12 +4,23 @@ import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
+import { STEPS } from "../../components/scripts/steps";
 import { PEER_HOSTNAME } from "../../components/scripts/unit";
 import type { StackOutputs } from "../../tools/stack";
 import { hostAddress, type Result } from "../support/lab";
 import { PKI } from "./support/etcdctl";
 import { freshStack } from "./support/fresh";
-import { connect, hosts, MAIN_PID, on, onAll, resources, succeed, tool } from "./support/stack";
+import {
+  CLUSTER,
+  connect,
+  hosts,
+  MAIN_PID,
+  on,
+  onAll,
+  resources,
+  succeed,
+  tool,
+} from "./support/stack";
 
 const stack = freshStack("create");
 const { lab } = stack;
@@ -29,9 +40,9 @@ describe("the run", () => {
   test("previews every step of every node, and then makes what it previewed", () => {
     const [preview = "", update = ""] = made.stdout.split("Updating (create):");
     for (const host of hosts) {
-      for (const step of ["host", "binaries", "files", "member", "health"]) {
-        expect(preview).toContain(`command:remote:Command ${host}-${step} create`);
-        expect(update).toContain(`command:remote:Command ${host}-${step} created`);
+      for (const step of STEPS) {
+        expect(preview).toContain(`command:remote:Command ${CLUSTER}-${host}-${step} create`);
+        expect(update).toContain(`command:remote:Command ${CLUSTER}-${host}-${step} created`);
       }
     }
     const planned = /\+ (\d+) to create/.exec(preview)?.[1];

@@ -55,10 +55,10 @@ test("a host that is off at first stops the up before anything is touched", asyn
   await expectOneCluster(stack);
 });
 
-// 39 resources say "created", the last three are the gates; a fifth of the way is drawn from each.
+// 36 resources say "created", the last three are the gates; a fifth of the way is drawn from each.
 const random = generator(3);
 const moments = Array.from({ length: 5 }, (_, index): [number, number] => [
-  1 + Math.floor(((index + random()) / 5) * 37),
+  1 + Math.floor(((index + random()) / 5) * 34),
   random() * 0.4,
 ]);
 
@@ -84,7 +84,7 @@ test("a CLI that is killed alone leaves its steps at work: the next up waits for
   const hold =
     "until pkill -STOP -f '^bash -p -s -- apply'; do sleep 0.05; done; sleep 6; kill -CONT -1";
   const held = on(lab, "etcd02", hold);
-  await killedUp(stack, { word: "created", events: 16, delay: 1, cliAlone: true });
+  await killedUp(stack, { word: "created", events: 25, delay: 1, cliAlone: true });
   const next = await succeed(stack.up());
   await held;
   expect(printed(next)).toContain("pending operations");
@@ -112,7 +112,7 @@ test("a host that loses power in a step ends the up, which names it; the next on
   });
   await lab.kill("etcd03");
   const said = printed(await running);
-  expect(said).toMatch(/command:remote:Command \(?etcd03-\w+\)?.*\n.*error:/);
+  expect(said).toMatch(/command:remote:Command \(?etcd-etcd03-\w+\)?.*\n.*error:/);
   expect(said).toMatch(
     /wait: remote command exited without exit status or exit signal: running "bash -p -s -- apply/,
   );
@@ -126,7 +126,7 @@ test("what a killed up left pending is warned of until one refresh forgets it", 
   await lab.reset();
   const stack = new Stack(lab, "pending");
   await stack.create();
-  await killedUp(stack, { word: "created", events: 20, delay: 0.3 });
+  await killedUp(stack, { word: "created", events: 26, delay: 0.3 });
   expect(printed(await succeed(stack.up()))).toContain("pending operations");
   const again = printed(await succeed(stack.up()));
   expect(again).toContain("pending operations");

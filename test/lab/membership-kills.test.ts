@@ -46,8 +46,8 @@ const CHANGES: readonly Change[] = [
   {
     name: "an addition",
     prepare: async () => [...members, ...FOUR.filter((name) => !members.includes(name))],
-    // Three host steps, six of certificates, three of the new host.
-    parts: [[12, 5]],
+    // Three installs, six resources of certificates, two steps of the new host.
+    parts: [[11, 5]],
   },
   {
     name: "a removal",
@@ -58,10 +58,10 @@ const CHANGES: readonly Change[] = [
       }
       return members.filter((name) => name !== leaver);
     },
-    // The gate follows the host steps, the leave follows the gates.
+    // The gates follow the installs; the leave follows the deletes of the leaver's other steps, which do nothing.
     parts: [
       [3, 3],
-      [7, 2],
+      [9, 2],
     ],
   },
   {
@@ -70,7 +70,7 @@ const CHANGES: readonly Change[] = [
       await lab.wipe(pick(random, members, ""));
       return members;
     },
-    parts: [[3, 6]],
+    parts: [[1, 6]],
   },
 ];
 

@@ -34,20 +34,22 @@ function nextRelease(): string {
     writeFileSync(path, text.replace(from, to));
   };
   change("package.json", `"version": "${PROGRAM_VERSION}"`, `"version": "${NEXT}"`);
-  change("components/scripts/steps/host.sh", SAYS, `${SAYS} of the cluster`);
+  change("components/scripts/lib/host.sh", SAYS, `${SAYS} of the cluster`);
   return directory;
 }
 
 const scripts = () =>
-  onAll(lab, "cd /var/lib/etcd-on-pulumi/scripts && ls host-*.sh && cat ../version");
+  onAll(lab, "cd /var/lib/etcd-on-pulumi/scripts && ls install-*.sh && cat ../version");
 
 test("takes the cluster over: the steps whose scripts have changed run again, and no member restarts", async () => {
   const before = { pids: await onAll(lab, MAIN_PID), scripts: await scripts() };
   const next = { args: ["--cwd", nextRelease()] };
   const upgraded = `program upgraded ${PROGRAM_VERSION} -> ${NEXT}: steps run again, no member restarts`;
-  const diff = printed(await succeed(stack.preview({ args: [...next.args, "--diff"] })));
-  expect(diff).toContain(upgraded);
-  expect(diff.match(/- SCRIPT=host-[0-9a-f]{16}/g)).toHaveLength(hosts.length);
+  const preview = printed(await succeed(stack.preview({ args: next.args })));
+  expect(preview).toContain(upgraded);
+  expect(preview.match(/ etcd-etcd0\d-install update \[diff: ~create,stdin\]/g)).toHaveLength(
+    hosts.length,
+  );
   const up = await succeed(stack.up(next));
   expect(printed(up)).toContain(upgraded);
   expect(resources(up)).toMatchObject({ created: 0, updated: hosts.length });
@@ -55,7 +57,7 @@ test("takes the cluster over: the steps whose scripts have changed run again, an
   // The one of before stays too: a step that had not run again would have it in the state.
   for (const [index, now] of (await scripts()).entries()) {
     const [first = "", second = ""] = now.split("\n");
-    expect([first, second].every((name) => name.startsWith("host-"))).toBe(true);
+    expect([first, second].every((name) => name.startsWith("install-"))).toBe(true);
     expect(now).toContain(before.scripts[index]?.split("\n")[0]);
     expect(now.split("\n").at(-1)).toBe(NEXT);
   }

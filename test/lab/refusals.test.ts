@@ -5,7 +5,7 @@ import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { hostAddress } from "../support/lab";
 import { freshStack } from "./support/fresh";
 import { difference, hostStates } from "./support/host-state";
-import { hosts, on, onAll, refuse } from "./support/stack";
+import { hosts, logins, on, refuse } from "./support/stack";
 
 const stack = freshStack("refusals");
 const { lab } = stack;
@@ -40,13 +40,6 @@ async function expectRefused(head: string, findings: readonly string[]): Promise
     });
   }
   expect(await stack.exportState()).not.toContain("remote:Command");
-}
-
-/** How many SSH logins each host has accepted since it was made. */
-async function logins(): Promise<number[]> {
-  const script =
-    "journalctl --unit ssh.service --output cat | grep -c 'Accepted publickey' || true";
-  return (await onAll(lab, script)).map(Number);
 }
 
 describe("the hosts", () => {
@@ -145,20 +138,20 @@ describe("the configuration", () => {
       ],
       settings: { "data-dir": "/srv" },
     });
-    const before = await logins();
+    const before = await logins(lab);
     await expectRefused("3 errors in the configuration:", [
       'etcd:nodes[1].address: "192.168.1.83" is the address of nodes[0] too; every node needs its own',
       'etcd:version: "3.3.4" is end-of-life upstream: it gets no security fixes; accepted are 3.5.21+, 3.6.0+, 3.7.0+, for example 3.6.14',
       "etcd:settings.data-dir: cannot be set: the program guards the data in /var/lib/etcd and sets it",
     ]);
-    expect(await logins()).toEqual(before);
+    expect(await logins(lab)).toEqual(before);
   });
 
   test("without host keys: what to do for each host, before any is dialled", async () => {
     const file = join(lab.directory, "no_known_hosts");
     const key = join(lab.directory, "ssh/id_ed25519");
     stack.configure({ ssh: { privateKeyFile: key, knownHostsFile: file } });
-    const before = await logins();
+    const before = await logins(lab);
     await expectRefused(
       "3 errors in the configuration:",
       hosts.map((host) => {
@@ -169,7 +162,7 @@ describe("the configuration", () => {
         );
       }),
     );
-    expect(await logins()).toEqual(before);
+    expect(await logins(lab)).toEqual(before);
   });
 });
 
@@ -189,12 +182,12 @@ describe("a host whose key is another one", () => {
 
   test("is named, and never logged in to", async () => {
     stack.configure({ ssh: swapped() });
-    const before = await logins();
+    const before = await logins(lab);
     await expectRefused("preflight checks failed; no host was changed:", [
       "etcd02: host key verification failed for root@192.168.1.84:22; nothing was sent; " +
         "if the host was really reinstalled, put its new key into the known_hosts file or etcd:ssh.hostKeys",
     ]);
-    const [first = 0, second, third = 0] = await logins();
+    const [first = 0, second, third = 0] = await logins(lab);
     expect(second).toBe(before[1]);
     // The others were looked at, once for the preview and once for the up: the count counts.
     expect([first, third]).toEqual([(before[0] ?? 0) + 2, (before[2] ?? 0) + 2]);
@@ -202,11 +195,11 @@ describe("a host whose key is another one", () => {
 
   test("gets nothing either when the program does not look first", async () => {
     stack.configure({ ssh: swapped(), drift: false });
-    const before = await logins();
+    const before = await logins(lab);
     const message = await refuse(stack.up());
-    expect(message).toMatch(/etcd02-host[\s\S]*ssh: handshake failed: ssh: host key mismatch/);
-    expect((await logins())[1]).toBe(before[1]);
-    expect((await logins())[0]).toBeGreaterThan(before[0] ?? 0);
+    expect(message).toMatch(/etcd02-install[\s\S]*ssh: handshake failed: ssh: host key mismatch/);
+    expect((await logins(lab))[1]).toBe(before[1]);
+    expect((await logins(lab))[0]).toBeGreaterThan(before[0] ?? 0);
     expect(await on(lab, "etcd02", "ls -d /var/lib/etcd-on-pulumi 2>/dev/null || echo none")).toBe(
       "none",
     );

@@ -1,14 +1,14 @@
 /** What makes the engine replace a step, and what must not come of it: a node that stays in the configuration loses nothing. */
 import { beforeAll, describe, expect, test } from "vitest";
+import { STEPS } from "../../components/scripts/steps";
 import { hostAddress } from "../support/lab";
 import { freshStack } from "./support/fresh";
 import { difference, hostStates } from "./support/host-state";
-import { expectOneCluster, killedUp } from "./support/interrupt";
+import { expectOneCluster, killedUp, longAgo } from "./support/interrupt";
 import { hosts, MAIN_PID, on, onAll, printed, refuse, succeed } from "./support/stack";
 
 const stack = freshStack("replace");
 const { lab } = stack;
-const STEPS = ["host", "binaries", "files", "member", "health"];
 const ALL = STEPS.map((step) => `**-${step}`);
 const STAYS = "nothing was removed, because the node stays in the configuration";
 const BACKUPS = "/var/backups/etcd";
@@ -40,12 +40,6 @@ async function expectSame(names: readonly string[] = hosts): Promise<void> {
   expect(stdout).toBe("Esto es una prueba\n");
 }
 
-/** Killed between the delete of the last of so many steps and its create. */
-async function killedReplacement(deleted: number, pattern: string): Promise<void> {
-  const moment = { word: "deleted original", events: deleted, delay: 0 } as const;
-  await killedUp(stack, moment, replacing(pattern));
-}
-
 /** Nothing of the program is on these hosts, but for snapshots. */
 async function expectClean(names: readonly string[]): Promise<void> {
   const after = await hostStates(lab, false);
@@ -67,30 +61,23 @@ beforeAll(async () => {
 });
 
 describe("three nodes", () => {
-  test("keep their members when every member's step is replaced", async () => {
-    const up = printed(await succeed(stack.up({ args: replacing("**-member") })));
-    for (const host of hosts) {
-      expect(up).toContain(`${host}: ${STAYS}`);
-    }
+  test("keep everything when the step is replaced that takes it all away", async () => {
+    expect(await refuse(stack.up({ args: replacing("**-leave") }))).toContain(STAYS);
+    await succeed(stack.up());
     await expectSame();
   });
 
-  test("keep everything when a step of each other kind is", async () => {
-    const up = printed(
-      await succeed(
-        stack.up({
-          args: replacing("**etcd01-host", "**etcd02-binaries", "**etcd03-files", "**-health"),
-        }),
-      ),
-    );
-    for (const host of hosts) {
-      expect(up).toContain(`${host}: ${STAYS}`);
-    }
+  test("keep everything when the other steps are, which undo nothing", async () => {
+    const others = ["**-install", "**-member", "**-health"];
+    const up = printed(await succeed(stack.up({ args: replacing(...others) })));
+    expect(up).toContain("replaced");
+    expect(up).not.toContain(STAYS);
     await expectSame();
   });
 
   test("keep everything when all steps are at once", async () => {
-    await succeed(stack.up({ args: replacing(...ALL) }));
+    expect(await refuse(stack.up({ args: replacing(...ALL) }))).toContain(STAYS);
+    await succeed(stack.up());
     await expectSame();
   });
 
@@ -98,19 +85,40 @@ describe("three nodes", () => {
     await succeed(
       stack.pulumi(["refresh", "--yes", "--skip-preview", "--config-file", stack.configFile]),
     );
-    const up = printed(await succeed(stack.up({ args: ["--target-replace", "**etcd02-member"] })));
-    expect(up).toContain(`etcd02: ${STAYS}`);
-    expect(up).not.toContain(`etcd01: ${STAYS}`);
+    const refused = await refuse(stack.up({ args: ["--target-replace", "**etcd02-leave"] }));
+    expect(refused).toContain(`etcd02: ${STAYS}`);
+    expect(refused).not.toContain(`etcd01: ${STAYS}`);
+    await succeed(stack.up());
     await expectSame();
   });
 
-  test.each<[string, number, string]>([
-    ["a host's", 1, "**etcd02-host"],
-    ["a member's", 2, "**-member"],
-    ["a gate's", 1, "**-health"],
-  ])("keep everything when a run that replaces %s step is killed", async (_, deleted, pattern) => {
-    await killedReplacement(deleted, pattern);
-    await succeed(stack.up({ args: replacing("**-member") }));
+  // The delete is dialling or at work by then, or the next one is.
+  test.each([
+    ["deleting original", 1, 0, "**-leave"],
+    ["deleting original", 1, 0.2, "**-leave"],
+    ["deleted original", 2, 0, "**-member"],
+    ["deleted original", 1, 0.2, "**-health"],
+  ] as const)(
+    "keep everything when a run is killed at '%s' number %i and %d s later that replaces %s",
+    async (word, events, delay, pattern) => {
+      await killedUp(stack, { word, events, delay }, replacing(pattern));
+      expect(await pids(hosts)).toEqual(processes);
+      await succeed(stack.up());
+      await expectSame();
+    },
+  );
+
+  test("keep everything when a step's delete comes late, after its run was killed", async () => {
+    // Held on its host until the run is gone, and the lock with it.
+    const hold = `until pkill -STOP -f '^bash -p -s -- delete'; do sleep 0.02; done
+      flock -w 60 -s /run/etcd-on-pulumi.lock true; sleep 1; kill -CONT -1
+      while pgrep -f '^bash -p -s -- delete' >/dev/null; do sleep 0.1; done`;
+    const held = on(lab, "etcd02", hold);
+    const moment = { word: "deleting original", events: 1, delay: 3 } as const;
+    await killedUp(stack, moment, replacing("**etcd02-leave"));
+    await held;
+    expect(await pids(hosts)).toEqual(processes);
+    await succeed(stack.up());
     await expectSame();
   });
 
@@ -120,14 +128,32 @@ describe("three nodes", () => {
     await succeed(stack.up());
     expect(await expectOneCluster(stack, hosts.slice(0, 2))).toBe(clusterId);
     await expectClean(["etcd03"]);
+    ids = await members();
   });
 
-  test("are destroyed as ever, also after a replacement that was killed", async () => {
-    await killedReplacement(1, "**-member");
+  test("are not destroyed right after a run that was killed, but a while later", async () => {
+    const rest = hosts.slice(0, 2);
+    const moment = { word: "deleted original", events: 1, delay: 0 } as const;
+    await killedUp(stack, moment, replacing("**-member"));
+    const refused = await refuse(stack.destroy());
+    expect(refused).toMatch(
+      /etcd02: nothing was removed: the pulumi up by \S+@\S+ \(stack replace, process \d+\) since .* has this node in its configuration and was interrupted \d+ s ago; one of its steps may still be on its way to this host\. Repeat in 1[0-7]\d s/,
+    );
+    expect(refused).not.toContain("etcd01: ");
+    expect(await pids(rest)).toEqual(processes.slice(0, 2));
+    // The refused destroy has taken steps from the state: an up has them again.
+    await succeed(stack.up());
+    processes = processes.slice(0, 2);
+    await expectSame(rest);
+
+    await killedUp(stack, moment, replacing("**-member"));
+    await longAgo(lab);
     const destroyed = printed(await succeed(stack.destroy()));
     expect(destroyed).toContain("final snapshot: ");
     await expectClean(hosts);
-    expect(await stack.exportState()).not.toContain("remote:Command");
+    // What a killed run left pending is no resource.
+    const left = (await stack.stateResources()).map(({ urn }) => urn);
+    expect(left.filter((urn) => urn.includes("remote:Command"))).toEqual([]);
   });
 });
 
@@ -142,20 +168,15 @@ describe("one node that nothing looks at", () => {
   });
 
   test("keeps its member", async () => {
-    await succeed(stack.up({ args: replacing("**-member") }));
-    await expectSame(names);
-    await succeed(stack.up({ args: replacing(...ALL) }));
-    await expectSame(names);
+    for (const steps of [["**-leave"], ALL]) {
+      const refused = await refuse(stack.up({ args: replacing(...steps) }));
+      expect(refused).toContain(`etcd02: ${STAYS}`);
+      await succeed(stack.up());
+      await expectSame(names);
+    }
   });
 
-  test("is not removed by a destroy that has lost the gate, until a person says so", async () => {
-    const state = await stack.exportState();
-    const urn = /"urn": "(urn:[^"]*etcd02-health)"/.exec(state)?.[1] ?? "";
-    await succeed(stack.pulumi(["state", "delete", urn, "--yes"]));
-    expect(await refuse(stack.destroy())).toContain(
-      "etcd02: nothing was removed: etcd02-health must be deleted first",
-    );
-    await on(lab, "etcd02", "systemctl is-active etcd.service && rm /var/lib/etcd-on-pulumi/kept");
+  test("is destroyed as ever", async () => {
     await succeed(stack.destroy());
     await expectClean(names);
   });

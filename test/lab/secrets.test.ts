@@ -5,7 +5,7 @@ import { beforeAll, expect, test } from "vitest";
 import { z } from "zod";
 import { type Result, runCommand } from "../support/lab";
 import { freshStack } from "./support/fresh";
-import { hosts, on, onAll, printed, subject, succeed, type Values } from "./support/stack";
+import { hosts, nameIn, on, onAll, printed, subject, succeed, type Values } from "./support/stack";
 
 const stack = freshStack("secrets");
 const { lab } = stack;
@@ -91,7 +91,7 @@ function learn(exported: string): void {
       // Each in three formats. Requests carry their key as well, under a name of their own.
       if (secret.success && property.startsWith("privateKey") && urn.includes("PrivateKey::")) {
         const pem = z.string().parse(JSON.parse(secret.data.plaintext));
-        keys.push([urn.split("::").at(-1) ?? "", pem]);
+        keys.push([nameIn(urn), pem]);
       } else if (typeof value === "string") {
         published.push(value);
       }
@@ -155,12 +155,12 @@ test("the search finds every key where they are in clear, and in base64 of that"
 });
 
 test("the first preview shows none", () => {
-  expect(firstPreview.stdout).toContain("etcd01-files");
+  expect(firstPreview.stdout).toContain("etcd01-install");
   expect(leaks(printed(firstPreview))).toEqual([]);
 });
 
 test("the first up prints and logs none", () => {
-  expect(firstUp.stdout).toContain("etcd01-files");
+  expect(firstUp.stdout).toContain("etcd01-install");
   expect(firstUp.stderr).toMatch(/^(?:I\d{4} .*\.go:\d+\]|\{"(?:time|level)":)/m);
   expect(leaks(printed(firstUp))).toEqual([]);
 });
@@ -176,7 +176,7 @@ test("no host has one in its journal or in a command of sudo's", async () => {
 
 test("the state holds none", async () => {
   const exported = await stack.exportState();
-  expect(exported).toContain("etcd01-files");
+  expect(exported).toContain("etcd01-install");
   expect(leaks(exported)).toEqual([]);
 });
 
@@ -184,17 +184,17 @@ test("a preview of new certificates shows none", async () => {
   // By password, which the look has to be asked for.
   await configure({ pki: { subject, validityHours: 20_000 } }, {});
   const preview = await succeed(stack.preview({ args: ["--diff", "--json"] }));
-  expect(preview.stdout).toContain("etcd01-files");
+  expect(preview.stdout).toContain("etcd01-install");
   expect(leaks(printed(preview))).toEqual([]);
 });
 
 test("a step that fails shows none", async () => {
-  // The look and the step before it would have found it.
+  // The look would have found it; the step's own preflight does not.
   await configure({ drift: false }, {});
-  await on(lab, "etcd02", `mount -t tmpfs -o ro,mode=755 none /etc/kubernetes/pki/etcd`);
-  const step = "etcd:index:Cluster$etcd:index:Node$command:remote:Command::etcd02-files";
-  const failed = await stack.up({ args: ["--target", `urn:pulumi:secrets::etcd::${step}`] });
+  await on(lab, "etcd02", "cd /etc/kubernetes/pki/etcd && rm peer.pem && mkdir peer.pem");
+  const failed = await stack.up({ args: ["--target", stack.stepUrn("etcd02-install")] });
   expect(failed.code).not.toBe(0);
-  expect(printed(failed)).toContain("etcd02-files");
+  expect(printed(failed)).toContain("etcd02-install");
+  expect(printed(failed)).toContain("peer.pem");
   expect(leaks(printed(failed))).toEqual([]);
 });

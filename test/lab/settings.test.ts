@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { PKI } from "./support/etcdctl";
 import { freshCluster } from "./support/fresh";
 import {
+  CLUSTER,
   eventually,
   hosts,
   MAIN_PID,
@@ -58,7 +59,7 @@ test("a new setting reaches the members one at a time, and the data stays", asyn
   stack.configure({ settings: { "quota-backend-bytes": 4_294_967_296 } });
   const preview = await succeed(stack.preview());
   for (const host of hosts) {
-    expect(preview.stdout).toContain(`command:remote:Command ${host}-member update`);
+    expect(preview.stdout).toContain(`command:remote:Command ${CLUSTER}-${host}-member update`);
   }
   expect(await flagged()).toEqual([false, false, false]);
   await expectRolled(async () => {

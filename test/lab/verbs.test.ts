@@ -12,8 +12,7 @@ const { lab } = stack;
 let clusterId: string;
 
 const pids = () => onAll(lab, MAIN_PID);
-const step = (name: string) =>
-  `urn:pulumi:verbs::etcd::etcd:index:Cluster$etcd:index:Node$command:remote:Command::${name}`;
+const step = (name: string) => stack.stepUrn(name);
 const value = async () =>
   (await succeed(stack.etcdctl(["get", "--print-value-only", "clavePrueba"]))).stdout;
 /** Settings that restart every member, another one each time. */
@@ -91,33 +90,18 @@ test("state delete of a member's step makes the next up run it again, which find
   await expectWhole();
 });
 
-/** The members' steps in the order of their chain in the state, which a roll leaves as its leader was. */
-async function chain(): Promise<string[]> {
-  const dependencies = new Map(
-    (await stack.stateResources()).map((each) => [each.urn, each.dependencies]),
-  );
-  const place = (urn: string): number =>
-    Math.max(
-      0,
-      ...(dependencies.get(urn) ?? [])
-        .filter((other) => other.endsWith("-member"))
-        .map((other) => place(other) + 1),
-    );
-  const places = hosts.map((host) => place(step(`${host}-member`)));
-  expect([...places].sort()).toEqual([0, 1, 2]);
-  return [0, 1, 2].map((index) => hosts[places.indexOf(index)] ?? "");
-}
-
-test("destroy --target of the last member in the chain takes it out alone, and the next up lets it join again", async () => {
+// The chain in which hosts are left is that of the configuration, backwards.
+test("destroy --target of the last host's leave takes its member out alone, and the next up lets it join again", async () => {
   const before = await pids();
-  const [first = "", second = "", last = ""] = await chain();
-  const args = ["--target", step(`${last}-member`), "--target-dependents"];
+  const [first = "", second = "", last = ""] = hosts;
+  const args = ["--target", step(`${last}-leave`), "--target-dependents"];
   await succeed(stack.destroy({ args }));
   const list = ["--endpoints", `https://${hostAddress(first)}:2379`, "member", "list"];
   const { stdout } = await succeed(stack.etcdctl(list));
-  expect([...stdout.matchAll(/, (etcd0\d), /g)].map(([, name]) => name).sort()).toEqual(
-    [first, second].sort(),
-  );
+  expect([...stdout.matchAll(/, (etcd0\d), /g)].map(([, name]) => name).sort()).toEqual([
+    first,
+    second,
+  ]);
   expect(await value()).toBe("Esto es una prueba\n");
   await succeed(stack.up());
   const after = await pids();
@@ -127,16 +111,26 @@ test("destroy --target of the last member in the chain takes it out alone, and t
   await expectWhole();
 });
 
-test("destroy --target of the first member in the chain says that all members go", async () => {
-  const [first = ""] = await chain();
+test("destroy --target of a member's step takes nothing from any host", async () => {
+  const before = await pids();
+  const args = ["--target", step("etcd02-member"), "--target-dependents"];
+  await succeed(stack.destroy({ args }));
+  expect(await pids()).toEqual(before);
+  await succeed(stack.up());
+  expect(await pids()).toEqual(before);
+  await expectWhole();
+});
+
+test("destroy --target of the first host's leave says that all are left", async () => {
+  const [first = ""] = hosts;
   const { stdout } = await succeed(
     stack.pulumi([
       ...["destroy", "--preview-only", "--config-file", stack.configFile],
-      ...["--target", step(`${first}-member`), "--target-dependents"],
+      ...["--target", step(`${first}-leave`), "--target-dependents"],
     ]),
   );
   for (const host of hosts) {
-    expect(stdout).toContain(`${host}-member`);
+    expect(stdout).toContain(`${host}-leave`);
   }
   await expectWhole();
 });
@@ -158,14 +152,14 @@ describe("the component within another one", () => {
     for (const link of ["components", "node_modules"]) {
       symlinkSync(join(checkout, link), join(directory, link));
     }
-    const made = 'new EtcdCluster("etcd", config)';
+    const made = 'EtcdCluster.fromConfig("etcd", new pulumi.Config())';
     const program = readFileSync(join(checkout, "index.ts"), "utf8");
     expect(program).toContain(made);
     writeFileSync(
       join(directory, "index.ts"),
       program.replace(
         made,
-        `new EtcdCluster("etcd", config, { parent: new pulumi.ComponentResource("other:index:Platform", "platform"), ${options} })`,
+        `EtcdCluster.fromConfig("etcd", new pulumi.Config(), { parent: new pulumi.ComponentResource("other:index:Platform", "platform"), ${options} })`,
       ),
     );
     return directory;

@@ -1,5 +1,5 @@
-import type * as pulumi from "@pulumi/pulumi";
-import { EtcdCluster } from "../../components/cluster";
+import * as pulumi from "@pulumi/pulumi";
+import { ClusterResources } from "../../components/cluster-resources";
 import type { ClusterConfig } from "../../components/config";
 import { FIRST_CA } from "../../components/config/types";
 import { refuseOtherKeys, refuseOthers } from "../../components/ownership";
@@ -8,6 +8,8 @@ import { type NodePlan, uninspectedPlans } from "../../components/plan/node-plan
 import { cluster } from "./fixtures";
 import { type Graph, record, reveal } from "./graph";
 
+/** Name of the cluster of these tests: in front of the names of its resources. */
+const CLUSTER = "etcd";
 /** When the looks of these tests were taken. */
 export const NOW = new Date("2026-11-22T10:00:00Z");
 
@@ -22,9 +24,7 @@ export function settled(config: ClusterConfig, leader?: string): ReadonlyMap<str
         freeze: "none",
         phase: name === leader ? "roll-last" : "roll",
         revisions: {
-          host: `host of ${name}`,
-          binaries: `binaries of ${name}`,
-          files: `files of ${name}`,
+          install: `install of ${name}`,
           member: `member of ${name}`,
           health: "gate",
         },
@@ -43,6 +43,13 @@ export function without(config: ClusterConfig, ...silent: string[]): ReadonlyMap
   );
 }
 
+/** The resources as the component makes them. */
+export function clusterOf(config: ClusterConfig, opts?: pulumi.ComponentResourceOptions) {
+  const type = "etcd-on-pulumi:index:EtcdCluster";
+  const parent = new pulumi.ComponentResource(type, CLUSTER, {}, opts);
+  return new ClusterResources(CLUSTER, { config }, { parent });
+}
+
 export function graphOf(
   config: ClusterConfig,
   verdicts = settled(config),
@@ -52,7 +59,7 @@ export function graphOf(
   authorityKeys: ReadonlyMap<string, string> = new Map(),
 ) {
   return record(async (opts: pulumi.ComponentResourceOptions) => {
-    const made = new EtcdCluster("etcd", config, opts);
+    const made = clusterOf(config, opts);
     // What was begun beside it would be registered in another test's graph.
     await made.founded;
     await refuseOthers(made.token, tokens);

@@ -4,6 +4,7 @@ import { privateKey } from "./fixtures";
 /** A resource as the program registered it. */
 export interface Registered {
   readonly type: string;
+  /** Without the cluster's, which is in front of all of them. */
   readonly name: string;
   /** Name of the parent. */
   readonly parent?: string;
@@ -78,15 +79,16 @@ export async function record(
   preview = false,
 ): Promise<Graph> {
   const resources: Registered[] = [];
+  const own = (name: string) => name.replace(/^etcd-/, "");
   const made = new Map<pulumi.Resource, Registered>();
   const received = new Map<string, Readonly<Record<string, unknown>>>();
   await pulumi.runtime.setMocks(
     {
       newResource: ({ type, name, inputs }) => {
-        received.set(`${type} ${name}`, inputs);
+        received.set(`${type} ${own(name)}`, inputs);
         return {
           id: preview ? undefined : `${name}-id`,
-          state: stateOf(type, name, inputs, preview),
+          state: stateOf(type, own(name), inputs, preview),
         };
       },
       // A stack without outputs, to whoever asks for its own.
@@ -103,7 +105,7 @@ export async function record(
     const before = parent === undefined ? "" : `${parent.urn.split("::")[0]}$`;
     const registered: Registered = {
       type,
-      name,
+      name: own(name),
       ...(parent === undefined ? {} : { parent: parent.name }),
       urn: `${before}${type}::${name}`,
       dependsOn: [opts.dependsOn ?? []]

@@ -2,19 +2,16 @@ import { FIRST_CA } from "../../components/config/types";
 import type { HostState, InspectedHost } from "../../components/hosts/host-state";
 import { unread } from "../../components/hosts/probe-output";
 import { type Desired, makePlan } from "../../components/plan/plan";
-import type { StepName } from "../../components/scripts/steps";
+import { RECEIPTS, type ReceiptName } from "../../components/scripts/steps";
 import { node } from "./fixtures";
 
 /** When these looks were taken. */
 export const NOW = new Date("2026-11-22T10:20:30.456Z");
 /** The same, as revisions have it. */
 export const STAMP = "2026-11-22T10:20:30Z";
-const LASTING = ["host", "binaries", "files", "member"] as const;
-/** What the receipts of a host in order say. */
+/** The revisions of a host in order. */
 export const BEFORE = {
-  host: "create 2026-11-01T10:00:00Z",
-  binaries: "create 2026-11-01T10:00:00Z",
-  files: "repair 2026-11-02T10:00:00Z # /etc/x removed",
+  install: "repair 2026-11-02T10:00:00Z # /etc/x removed",
   member: "bootstrap 2026-11-01T10:00:00Z",
 };
 
@@ -39,13 +36,16 @@ export const bare = (change: Partial<Seen> = {}): Seen => ({
 
 /** A host with a running member, as all steps left it, but for this drift. */
 export const settled = (
-  drift: Partial<Record<StepName, readonly string[]>> = {},
+  drift: Partial<Record<ReceiptName, readonly string[]>> = {},
   change: Partial<Seen> = {},
 ): Seen => ({
   ...unread(),
   bootstrapped: true,
   receipts: new Map(
-    LASTING.map((step) => [step, { revision: BEFORE[step], drift: drift[step] ?? [] }]),
+    RECEIPTS.map((name) => [
+      name,
+      { revision: BEFORE[name === "member" ? name : "install"], drift: drift[name] ?? [] },
+    ]),
   ),
   ...change,
 });

@@ -1,10 +1,12 @@
-import { assemble, type ScriptName } from "../../components/scripts/bundle";
+import type { ScriptName } from "../../components/scripts/bundle";
+import { assembleAny, type Part } from "./install-parts";
 import type { Outcome, PaperHost } from "./paper-host";
 
 export const PKI = "/etc/kubernetes/pki/etcd";
 /** The values that the host step and the look take, on a cluster of one that asks little of its host. */
 export const HOST = {
   ADDRESS: "127.0.0.1",
+  VERSION: "3.6.14",
   NODES: "etcd01 127.0.0.1",
   UPGRADE: "no",
   MANAGE_HOSTS: "yes",
@@ -96,7 +98,11 @@ export class PaperCluster {
   }
 
   /** Runs a line of bash with everything that the script has at hand. */
-  run(script: ScriptName, call: string, values: Readonly<Record<string, string>> = {}): Outcome {
+  run(
+    script: ScriptName | Part,
+    call: string,
+    values: Readonly<Record<string, string>> = {},
+  ): Outcome {
     return this.#host.run(script, ["eval", `${PRELUDE}${call}`], { PKI, ...values });
   }
 
@@ -106,12 +112,12 @@ export class PaperCluster {
    * @param situations bash that makes each of them.
    */
   each(
-    script: ScriptName,
+    script: ScriptName | Part,
     call: string,
     values: Readonly<Record<string, string>>,
     situations: readonly string[],
   ): Outcome[] {
-    this.#host.write("/var/paper/step", assemble(script, { NODE: "etcd01", PKI, ...values }));
+    this.#host.write("/var/paper/step", assembleAny(script, { NODE: "etcd01", PKI, ...values }));
     this.#host.write("/var/paper/call", `${PRELUDE}${call}`);
     const runs = situations.map(
       (situation) => `( ${situation} )

@@ -3,7 +3,8 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach } from "vitest";
-import { assemble, type ScriptName } from "../../components/scripts/bundle";
+import type { ScriptName } from "../../components/scripts/bundle";
+import { assembleAny, type Part } from "./install-parts";
 
 /**
  * A host on paper: namespaces of its own in which everything under /etc, /opt, /run, /usr and /var
@@ -13,7 +14,7 @@ import { assemble, type ScriptName } from "../../components/scripts/bundle";
 export interface PaperHost {
   /** Runs a function of a step's script exactly as the program does. */
   run(
-    script: ScriptName,
+    script: ScriptName | Part,
     call: readonly string[],
     values?: Readonly<Record<string, string>>,
   ): Outcome;
@@ -113,7 +114,7 @@ export async function paperHost(): Promise<PaperHost> {
     run: (script, call, values = {}) =>
       inside(
         [...(call[0] === "apply" ? HELD : []), "bash", "-s", "--", ...call],
-        assemble(script, { NODE: "etcd01", ...values }),
+        assembleAny(script, { NODE: "etcd01", ...values }),
       ),
     sh: (script) => must(script, inside(["bash", "-c", `set -euo pipefail; ${script}`])),
     write,

@@ -116,7 +116,10 @@ case $case in
   'database gone') had_data --snapshot-count=2 && rm "$data/member/snap/db" && fails ;;
   'damaged journal')
     had_data
-    printf XXXXXXXX | dd "of=$(echo "$data"/member/wal/0*.wal)" conv=notrunc bs=1 seek=600 status=none
+    wal=$(echo "$data"/member/wal/0*.wal)
+    # In an entry, not in the length of one, which would read as the end of what was written.
+    place=$(grep -obUa key3 "$wal" | head -n 1 | cut -d : -f 1)
+    printf XXXX | dd "of=$wal" conv=notrunc bs=1 "seek=$place" status=none
     fails
     ;;
   'entries of 3.5')

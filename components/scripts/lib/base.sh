@@ -269,22 +269,22 @@ read_revision() {
 }
 
 # refuse_outdated: a run was killed when this step was still on its way to the host, and the next run has been here meanwhile. By the
-# times of their revisions. Takes STEP.
+# times of their revisions. Takes STEP_RECEIPTS.
 refuse_outdated() {
-  local time
-  # shellcheck disable=SC2153 # STEP is each step's own name, step elsewhere an argument
-  read -r _ _ time _ 2>/dev/null <"$STATE/receipts/$STEP" || return 0
-  if [[ $time =~ ^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z$ ]] && [[ $time > ${REVISION[time]:-9999} ]]; then
+  local name time
+  for name in $STEP_RECEIPTS; do
+    read -r _ _ time _ 2>/dev/null <"$STATE/receipts/$name" || continue
+    if ! [[ $time =~ ^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z$ ]] || ! [[ $time > ${REVISION[time]:-9999} ]]; then continue; fi
     fail "not applied: this step's revision is from ${REVISION[time]}, and a later run has applied one from $time. The run that started this step was killed, or the stack's state is older than this host; run pulumi up again, with etcd:drift true"
-  fi
+  done
 }
 
 # mode MODE...: whether it is one of these.
 mode() { [[ " $* " == *" ${REVISION[mode]} "* ]]; }
 
-# receipt STEP REVISION PATH...: what the step's last successful run left behind, for the probe to compare with.
+# receipt NAME REVISION PATH...: what the step's last successful run left behind, for the probe to compare with.
 receipt() {
-  local step=$1 revision=$2 DOING="writing the receipt of its step $1"
+  local step=$1 revision=$2 DOING="writing the receipt of $1"
   shift 2
   refuse_outdated
   {

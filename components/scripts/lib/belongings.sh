@@ -106,7 +106,7 @@ leave_other_directories() {
   done <"$CLAIMS"
   [ "${#others[@]}" -gt 0 ] || return 0
   doing "removing the certificates from ${others[0]%/*}, which is not etcd:pki.directory any more"
-  remove_file "${others[0]%/*}/server.pem.next"
+  for path in server peer gateway; do remove_file "${others[0]%/*}/$path.pem.next"; done
   give_up "${others[@]}"
   if [ ! -e "$MADE_DIRECTORIES" ]; then return; fi
   mapfile -t made < <(sort -ru "$MADE_DIRECTORIES")

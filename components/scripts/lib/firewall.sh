@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The packet filter of etcd's ports: written by the host step, narrowed by the gate when members have left.
+# The packet filter of etcd's ports: written by the step install, narrowed by the gate when members have left.
 # Takes NODES FIREWALL CLIENT_NETWORKS MANAGE_HOSTS METRICS_PORTS (of listeners that the network reaches, with spaces between).
 
 # 2380 for members only, 2379 and the metrics' ports for members and the configured client networks; everything else is none of our
@@ -127,7 +127,7 @@ remove_firewall() {
   if [ "$table" = yes ] && command -v nft >/dev/null; then nft delete table inet etcd 2>/dev/null || true; fi
 }
 
-# host_receipt REVISION: what the host step answers for.
+# host_receipt REVISION: what lib/host.sh answers for.
 host_receipt() {
   local things=("$STATE/nodes" @user)
   if [ "$MANAGE_HOSTS" = yes ]; then things+=(@hosts); fi

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Which certificate etcd's JSON gateway dials its own member with: server.pem, unless etcd was told --client-cert-file at its start. The
 # files are read at every handshake, so what the running process dials with stays good until it has been restarted. Part of the steps
-# "files", which brings what the next start needs, and "member", which takes away what the last one needed.
+# "install", which brings what the next start needs, and "member", which takes away what the last one needed.
 
 # A server certificate without client auth, until nobody dials with server.pem any more.
 HELD_BACK=server.pem.next
@@ -15,12 +15,10 @@ gateway_dials_with() {
   if grep -q '^--client-cert-file=' <<<"$words"; then echo own; else echo server; fi
 }
 
-# server_waits: whether the new server certificate would break the running gateway. One that has expired or is of a CA that goes is
-# worth less than the gateway.
+# server_waits: whether the new server certificate would break the running gateway. One of a CA that goes is worth less than that.
 server_waits() {
   [ -n "$GATEWAY_PEM" ] && [ "$(gateway_dials_with)" = server ] &&
-    [ "$(cat "$ISSUER_MARK" 2>/dev/null)" = "$ISSUER" ] &&
-    openssl x509 -in "$PKI/server.pem" -noout -checkend 0 >/dev/null 2>&1
+    [ "$(cat "$ISSUER_MARK" 2>/dev/null)" = "$ISSUER" ] && leaves_last
 }
 
 # settle_gateway: after the member's turn.

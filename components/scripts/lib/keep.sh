@@ -1,47 +1,41 @@
 #!/usr/bin/env bash
 # Replacing is not removing. Pulumi runs the delete of a step when its node leaves the configuration and in a destroy, and just the
-# same when it replaces the step of a node that stays. Nothing tells the two apart but what goes before: all else of a node is deleted
-# after its gate, and replaced without it. So the gate's delete releases the host, and nothing is removed from one that it did not.
+# same when it replaces the step of a node that stays. What tells the two apart is the up whose configuration has the node: it holds the
+# host's lock from before its first step to its end, and it says when it has come to its end.
 
-# Exists from the moment the gate saw this host's member in order until the gate is deleted. A host that never had it was never
-# finished, and can be cleaned at any time.
+# Exists from the moment the gate saw this host's member in order. A host that never had it can be cleaned at any time.
 KEPT=$STATE/kept
-# What becomes of it then, until an up has the node in its configuration again.
-RELEASED=$STATE/released
+# Exists while an up is at work whose configuration has this node, and after one that did not come to its end. It has the up's words, and the
+# time of its last sign of life. On the disk, for a host that loses power meanwhile.
+CONFIGURED=$STATE/configured
+# A delete of such an up may still be on its way for so many seconds: it dials for two minutes, and the up notices within 40 s that it has
+# lost a host.
+LATE_SECONDS=180
 
 # keep_host: by the gate, once all is well.
 keep_host() {
   if [ ! -e "$KEPT" ]; then install_file 0600 root:root "$KEPT" </dev/null; fi
-  rm -f "$RELEASED"
   keep_own_script
 }
 
-# release_host: by the gate's delete. A repeated destroy finds it done.
-release_host() {
-  if [ -e "$KEPT" ]; then mv -fT "$KEPT" "$RELEASED"; fi
+# keep_node: a sign of life of an up whose configuration has this node. Takes HOLDER.
+keep_node() { if [ -d "$STATE" ]; then (umask 077 && printf '%s\n' "$HOLDER" >"$CONFIGURED") 2>/dev/null || true; fi; }
+
+# node_stays: an up whose configuration has this node is at work. It deletes a step here only to make it again.
+node_stays() { lock_is_held && cmp -s "$CONFIGURED" "$LOCK"; }
+
+# refuse_after_interruption: the delete may be one of an up that was killed or cut off while it replaced this node's step.
+refuse_after_interruption() {
+  local age left
+  if [ ! -e "$KEPT" ] || [ ! -e "$CONFIGURED" ]; then return; fi
+  age=$(($(date +%s) - $(stat -c %Y "$CONFIGURED")))
+  left=$((LATE_SECONDS - age))
+  # A clock that was set back says nothing.
+  if [ "$left" -le 0 ] || [ "$left" -gt "$LATE_SECONDS" ]; then return; fi
+  fail "nothing was removed: the pulumi up by $(<"$CONFIGURED") has this node in its configuration and was interrupted $age s ago; one of its steps may still be on its way to this host. Repeat in $left s"
 }
 
-# take_back: the node is in the configuration of a run that is at work. What a destroy has cleaned already stays free to be cleaned.
-take_back() {
-  [ -e "$RELEASED" ] || return 0
-  if [ -e "$FORMED" ]; then mv -fT "$RELEASED" "$KEPT"; else rm -f "$RELEASED"; fi
-}
-
-# delete: what Pulumi calls; the step's "remove" does the work. Only an up whose configuration has this node holds its host, and only
-# while it replaces a step does it delete one there (every step has deleteBeforeReplace).
-delete() {
-  if [ ! -e "$KEPT" ]; then
-    refuse_if_held
-    remove
-  elif lock_is_held; then
-    info "nothing was removed, because the node stays in the configuration"
-  else
-    fail "nothing was removed: $NODE-health must be deleted first, which releases the host, and it was not. If the node stays in the configuration, run pulumi up again. If it is to go, run pulumi up once and repeat; if that is not possible, remove the file $KEPT on this host and repeat"
-  fi
-}
-
-# member_is_here: a member, or what is left of its installation, that its own step has not removed. That step is not in the state
-# when it was never finished, or when a run was killed while it was being replaced.
+# member_is_here: a member, or what is left of its installation.
 member_is_here() {
   [ -e "$FORMED" ] || [ -e "$STATE/receipts/member" ] || grep -qsxF -e "$UNIT" "$CLAIMS" || grep -qs '^# Managed by etcd on Pulumi' "$UNIT"
 }

@@ -20,7 +20,7 @@ find_script() {
 is_held() { [ -e "$lock" ] && ! flock -n -s 3 3<"$lock"; }
 
 installed_anew() {
-  [ -z "$(ls -A "${kept%/*}" 2>/dev/null)" ] && [ ! -e /opt/etcd-on-pulumi ] && ! grep -qs '^# BEGIN etcd on Pulumi$' /etc/hosts &&
+  [ -z "$(find "${kept%/*}" -mindepth 1 ! -path "$kept*" 2>/dev/null)" ] && [ ! -e /opt/etcd-on-pulumi ] && ! grep -qs '^# BEGIN etcd on Pulumi$' /etc/hosts &&
     ! grep -qs '^# Managed by etcd on Pulumi' /etc/systemd/system/etcd.service /etc/systemd/system/etcd-firewall.service
 }
 

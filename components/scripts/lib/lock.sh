@@ -9,6 +9,8 @@ SILENCE_SECONDS=60
 # its kind, for as long as it runs, and no other run begins beside it.
 APPLYING=/run/etcd-on-pulumi.applying
 REMOVING=/run/etcd-on-pulumi.removing
+# So often an up whose configuration has this node leaves a sign of life (keep.sh).
+SIGN_OF_LIFE_SECONDS=30
 # For so long the steps of a run that is over are waited for, by an up and by a removal.
 UP_WAITS=120
 REMOVAL_WAITS=30
@@ -80,18 +82,28 @@ tell_lock() { if [ -n "$lock_words" ]; then printf '%s\n' "$lock_words"; fi; }
 lock_is_held() { [ -e "$LOCK" ] && ! flock -n -s 3 3<"$LOCK"; }
 
 # keep_lock: the inspection is over. Standard input is the program's, which says "keep" and its version when the hosts are its stack's, then
-# sends the scripts that this host lacks, and else says that it is still there.
+# sends the scripts that this host lacks, says again and again that it is still there, and "done" when it has come to its end.
 keep_lock() {
-  local word name length
+  local word name length told=0 kept=no
   while read -r -t "$SILENCE_SECONDS" word name length; do
     case $word in
       script) take_script "$name" "$length" ;;
       keep)
-        take_back
+        kept=yes told=$SECONDS
+        keep_node
         take_version "$name"
         ;;
+      done)
+        rm -f "$CONFIGURED"
+        return
+        ;;
     esac
+    if [ "$kept" = yes ] && [ "$((SECONDS - told))" -ge "$SIGN_OF_LIFE_SECONDS" ]; then
+      told=$SECONDS
+      keep_node
+    fi
   done
+  if [ "$kept" = yes ]; then keep_node; fi
 }
 
 # refuse_if_held: before anything is removed from this host. Nobody's up has the host of a node that is not in its configuration, and a destroy

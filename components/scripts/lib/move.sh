@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # A member whose address changes: the others are told its new peer URL, then it restarts there (etcd docs, "Runtime
-# reconfiguration"). Its certificates, which name the new address alone, came just before. Part of the step "member", with its
-# values.
+# reconfiguration"). Part of the step "member", with its values.
 
 # From the first thing that is done about a move to the end of it: a run that was killed on the way is finished.
 MOVING=$STATE/moving

@@ -158,10 +158,7 @@ full_disks() {
   done < <(stat -f -c '%a %S %c %d %n' "${there[@]}" 2>/dev/null || true)
 }
 
-# release_comes: an inspection knows which one; the host step comes before the first one.
-release_comes() {
-  if [ -n "${VERSION-}" ]; then [ ! -e "$RELEASES/v$VERSION/manifest" ]; else [ ! -e "$STATE/receipts/host" ]; fi
-}
+release_comes() { [ ! -e "$RELEASES/v$VERSION/manifest" ]; }
 
 # unmounted_data: what is to be in Data lies on a disk that is not there now.
 unmounted_data() {

@@ -25,6 +25,7 @@ install_files() {
   if [ -f "$TRUST_MARK" ]; then { grep -xF -e "$TRUST" "$TRUST_MARK" || true; } | install_file 0644 root:root "$TRUST_MARK"; fi
   claim "$PKI/ca.pem" /etc/etcd.env "$UNIT"
   install_file 0644 root:root "$PKI/ca.pem" <<<"$CA_PEM"
+  take_held_back
   install_file 0644 root:root /etc/etcd.env <<<"$ENVIRONMENT"
   install_file 0644 root:root "$UNIT" <<<"$UNIT_TEXT"
   for name in etcd etcdctl etcdutl; do
@@ -55,15 +56,19 @@ save_last_good() {
     cmp -s "$GOOD/running" "$STATE/running" || rm -rf "$GOOD"
     return
   fi
+  # The certificates of an older move are none of these; those of one that was interrupted are (held-back.sh).
+  if [ ! -e "$MOVING" ] || ! cmp -s "$GOOD/running" "$STATE/running"; then rm -rf "$GOOD"; fi
   mkdir -p "$GOOD"
-  cp -a "$STATE/running" "$GOOD/running"
   cp -a "${ca:-$PKI/ca.pem}" /etc/etcd.env "$UNIT" "$GOOD/"
   readlink /usr/local/bin/etcd | install_file 0644 root:root "$GOOD/release"
+  # Last: until then they are no way back.
+  cp -a "$STATE/running" "$GOOD/running"
 }
 
 roll_back() {
   local name release ca
   doing "restoring the last working files"
+  give_leaves_back
   release=$(dirname "$(cat "$GOOD/release")")
   ca=$(ca_of "$GOOD/etcd.service")
   install_file 0644 root:root "${ca:-$PKI/ca.pem}" <"$GOOD/ca.pem"
@@ -76,7 +81,7 @@ roll_back() {
   systemctl restart --no-block etcd.service
 }
 
-# Drop-ins that change the unit behind its file's back: somebody wrote them. The one with the addresses is the host step's.
+# Drop-ins that change the unit behind its file's back: somebody wrote them. The one with the addresses is the packet filter's.
 remove_overrides() {
   local path
   for path in $(unit_property DropInPaths); do
@@ -122,7 +127,7 @@ reasons() {
   mapfile -t -O "${#words[@]}" words < <(process_differences "$(unit_property MainPID)" "$RELEASES/v$1/etcd")
   if [ "$(cat "$STATE/running" 2>/dev/null || true)" != "$(fingerprint)" ] && [ ! -d "$GOOD" ]; then
     words+=("the loaded configuration is unknown")
-  elif [ -d "$GOOD" ]; then
+  elif [ -e "$GOOD/running" ]; then
     mapfile -t -O "${#words[@]}" words < <(settings_changed "$(cat "$GOOD/etcd.service")" "$UNIT_TEXT")
     if [ "$(grep -v '^  --' "$GOOD/etcd.service")" != "$(grep -v '^  --' <<<"$UNIT_TEXT")" ]; then words+=("unit changed"); fi
     if [ "$(cat "$GOOD/ca.pem")" != "$CA_PEM" ]; then words+=("CA bundle changed"); fi
@@ -207,7 +212,7 @@ restart() {
   install_files
   begin_restart
   if ! words=$(until_ready etcd.service && { retry 30 healthy "$LOCAL" 2>&1 >/dev/null || not_healthy; }); then
-    if [ -d "$GOOD" ]; then
+    if [ -e "$GOOD/running" ]; then
       roll_back
       # Also when this step has waited as long as it may.
       export WAIT_LIMIT=$((SECONDS + READY_SECONDS + 60))

@@ -44,15 +44,22 @@ keep_version() { install_file 0644 root:root "$STATE/version" <"$ARRIVED/version
 # keep_own_script: by a step that has finished, and with its own the others that have arrived: a step whose receipt is from before, on a
 # disk that was lost since, has none here. One that was sent whole has no name.
 keep_own_script() {
-  local file
   [ -n "${SCRIPT:-}" ] || return 0
+  keep_scripts
+  if [ -e "$SCRIPTS/$SCRIPT.sh" ]; then touch "$SCRIPTS/$SCRIPT.sh"; fi
+  prune_scripts "$SCRIPTS" "${SCRIPT%-*}"
+  # Its step has no apply that could.
+  prune_scripts "$SCRIPTS" leave
+}
+
+# keep_scripts: those that have arrived.
+keep_scripts() {
+  local file
   for file in "$ARRIVED"/*.sh; do
     file=${file##*/}
     if [ -s "$ARRIVED/$file" ] && [ ! -s "$SCRIPTS/$file" ]; then keep_script "${file%.sh}"; fi
   done
   if [ -s "$ARRIVED/version" ] && [ ! -e "$STATE/version" ]; then keep_version; fi
-  if [ -e "$SCRIPTS/$SCRIPT.sh" ]; then touch "$SCRIPTS/$SCRIPT.sh"; fi
-  prune_scripts "$SCRIPTS" "${SCRIPT%-*}"
 }
 
 # keep_script NAME

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Step "health": the gate. Waits until this host's member is ready, then says on standard output how it sees the cluster;
-# the program compares the views of all members. Takes MARK NODE PKI VERSION and the host step's NODES FIREWALL CLIENT_NETWORKS
+# the program compares the views of all members. Takes MARK NODE PKI VERSION, and of the step install NODES FIREWALL CLIENT_NETWORKS
 # MANAGE_HOSTS METRICS_PORTS: members that have left are no longer let in.
 
-export STEP=health STEP_MODES="gate?"
+export STEP=health STEP_RECEIPTS="" STEP_MODES="gate?"
 # As wait.sh takes them.
 export READY_SECONDS=60 WAIT_LIMIT=480
 # For a member that was cut off a moment ago to be heard again, and told who leads: etcd's peers give a dead connection five seconds.
@@ -182,6 +182,3 @@ status_agrees() {
     return 1
   fi
 }
-
-# Of a node that is to go, this comes before the delete of all its other steps.
-delete() { release_host; }

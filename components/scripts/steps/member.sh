@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Step "member": this host's etcd starts, joins, restarts when it must, and leaves.
-# Takes NODE ADDRESS VERSION PREDECESSORS WANTED PKI TOKEN SNAPSHOT TRUST (names of the CAs in CA_PEM) CA_PEM ENVIRONMENT UNIT_TEXT; the neighbours are read from the host step's list,
+# Step "member": this host's etcd starts, joins, moves, and restarts when it must.
+# Takes NODE ADDRESS VERSION PREDECESSORS WANTED PKI TOKEN TRUST (names of the CAs in CA_PEM) CA_PEM ENVIRONMENT UNIT_TEXT; the neighbours are read from the list that the step install has left,
 # so that adding a node changes no input of the members that exist. What the modes mean: docs/protocol.md.
-export STEP=member STEP_MODES="bootstrap uninspected join:rebuilt? start-unchecked move rebuild:member recover:cluster:snapshot? join-recovered:cluster snapshot-first change repair renew"
+export STEP=member STEP_RECEIPTS=member STEP_MODES="bootstrap uninspected join:rebuilt? start-unchecked move rebuild:member recover:cluster:snapshot? join-recovered:cluster snapshot-first change repair renew"
 
 # As wait.sh takes them.
 export READY_SECONDS=90 WAIT_LIMIT=3300
@@ -11,7 +11,8 @@ PROMOTE_SECONDS=90
 
 apply() {
   read_revision "$1"
-  take_back
+  # Of a removal that was interrupted (lib/depart.sh): the node stays.
+  rm -f "$STATE/left"
   refuse_misplaced
   doing "starting its member's step"
   # For the program's next inspection: a run that was killed may have come further here than the program's state knows.
@@ -250,13 +251,4 @@ revive() {
   install_files
   systemctl restart --no-block etcd.service
   record_loaded_config
-}
-
-remove() {
-  take_member_away
-  rm -f "$FIRST_START" "$STATE/running" "$PROCESS" "$STATE/abandon" "$STATE/wanted" "$STATE/token" "$VERSION_SNAPSHOT" "$MOVING" \
-    "$IDENTITY" "$KNOWN_MEMBERS" "$RECOVERED" "$LEFT"
-  remove_file "$TRUST_MARK"
-  rm -rf "$GOOD"
-  rm -f "$STATE/receipts/member"
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The read-only inspection of a host that every preview and up begins with. Prints, between its marks, lines of "word rest" and nothing else.
 # The words are those of the table in components/hosts/probe-words.ts, which docs/protocol.md shows.
-# Takes MARK, the host step's values, PKI, VERSION, RECOVER_SNAPSHOT (a path or nothing), and in an up HOLDER.
+# Takes MARK, what lib/host.sh takes, VERSION, RECOVER_SNAPSHOT (a path or nothing), and in an up HOLDER.
 
 probe() {
   local step snapshot release revision active=inactive
@@ -123,7 +123,7 @@ etcdutl_here() {
 
 # unit_differences: what keeps systemd from running etcd as the files say, and what the running etcd does not have from them, in
 # words, one a line. Leaves etcd's state in "active", and in "firewall_drift" the same about the packet filter's unit, for which
-# the host step answers.
+# the receipt of the host answers.
 unit_differences() {
   local name value path pid=0 overrides="" index=0
   local -a units=(etcd.service) states=() enabled=()

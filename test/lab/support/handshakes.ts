@@ -5,7 +5,7 @@ import { reveal } from "../../../tools/pki-files";
 import { answerOf, clientHello, type Hello, MODERN, ssl2Hello } from "../../support/client-hello";
 import { hostAddress } from "../../support/lab";
 import { corrupted, forge, type Pair, through, type Wish } from "./forged";
-import type { Stack } from "./stack";
+import { nameIn, type Stack } from "./stack";
 
 /** How one attempt ended, and the same one without what is wrong with it: IN, or how it was refused. */
 export interface Ended {
@@ -180,7 +180,7 @@ const state = z.object({
 async function authority(stack: Stack): Promise<Pair> {
   const { resources } = state.parse(JSON.parse(await stack.exportState(true))).deployment;
   const output = (name: string, property: string) =>
-    reveal(resources.find(({ urn }) => urn.endsWith(`::${name}`))?.outputs?.[property]) ?? "";
+    reveal(resources.find(({ urn }) => nameIn(urn) === name)?.outputs?.[property]) ?? "";
   return {
     certificate: output("ca-certificate", "certPem"),
     key: output("ca-key", "privateKeyPem"),

@@ -1,7 +1,7 @@
 /** Runs of the program that end as at a power cut of the operator's machine, and what must be true after the next one. */
 import { expect } from "vitest";
-import type { Result } from "../../support/lab";
-import { hosts, printed, type Stack, succeed } from "./stack";
+import type { Lab, Result } from "../../support/lab";
+import { hosts, onAll, printed, type Stack, succeed } from "./stack";
 
 /**
  * Runs the command that follows until it has printed a line with one of the words so many times, and some seconds on; then kills it, or
@@ -33,7 +33,8 @@ export interface Moment {
     | "updated"
     | "created|updated|replaced"
     | "created|updated|deleted"
-    | "deleted original";
+    | "deleted original"
+    | "deleting original";
   /** Resources that are through before. */
   readonly events: number;
   /** Seconds that it goes on then. */
@@ -86,6 +87,17 @@ async function upUntil(
     ...["--config-file", stack.configFile, ...args],
   ]);
   expect(ended.code, printed(ended)).toBe(99);
+}
+
+/**
+ * As if an `up` that was killed or failed had ended minutes ago: no step of it can be on its way to these hosts any more, and what is
+ * there may be removed. Its last sign of life comes when its session ends, which is waited for.
+ */
+export async function longAgo(lab: Lab, names: readonly string[] = hosts): Promise<void> {
+  const script = `if [ -e /run/etcd-on-pulumi.lock ]; then flock -w 90 -s /run/etcd-on-pulumi.lock true; fi
+    cd /var/lib/etcd-on-pulumi 2>/dev/null || exit 0
+    if [ -e configured ]; then touch -d '-4 minutes' configured; fi`;
+  await onAll(lab, script, names);
 }
 
 /** One cluster of started voters, in the stack's outputs and as each member sees it, and nothing left to do. */

@@ -21,7 +21,7 @@ export const OLDER = "3.6.14";
 export const NEWER = "3.7.2";
 export const NEWEST = "3.7.3";
 
-/** Three times the binaries, two members of three. */
+/** Three hosts' installs, two members of three. */
 const ROLL = { progress: { word: "updated", events: 5 }, part: 1.5 } as const;
 
 /** In an order in which each starts from where the one before ends. */
@@ -70,7 +70,7 @@ export const OPERATIONS: readonly Operation[] = [
       version: OLDER,
       pki: { subject, validityHours: 1001, renewalHours: 300, warnHours: 400 },
     },
-    // Seven certificates, the files of two hosts.
+    // Seven certificates, the installs of two hosts.
     progress: { word: "created|updated|replaced", events: 9 },
     part: 0.3,
   },

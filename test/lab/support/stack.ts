@@ -47,6 +47,14 @@ export const subject = {
   province: "Illinois",
 };
 
+/** As index.ts calls it; in front of the names of the cluster's resources. */
+export const CLUSTER = "etcd";
+
+/** A resource's name without that of the cluster. */
+export function nameIn(urn: string): string {
+  return (urn.split("::").at(-1) ?? "").replace(new RegExp(`^${CLUSTER}-`), "");
+}
+
 export class Stack {
   /** The stack's configuration, outside the checkout's own files. */
   readonly configFile: string;
@@ -141,6 +149,13 @@ export class Stack {
   async exportState(showSecrets = false): Promise<string> {
     const secrets = showSecrets ? ["--show-secrets"] : [];
     return (await succeed(this.pulumi(["stack", "export", ...secrets]))).stdout;
+  }
+
+  /** @param name such as `etcd01-member` */
+  stepUrn(name: string): string {
+    const types =
+      "etcd-on-pulumi:index:EtcdCluster$etcd-on-pulumi:index:Node$command:remote:Command";
+    return `urn:pulumi:${this.name}::etcd::${types}::${CLUSTER}-${name}`;
   }
 
   /** Those of the state; what a killed run left pending is not among them. */
@@ -249,6 +264,12 @@ export async function eventually(
     }
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
+}
+
+/** How many SSH logins the sshd of each host has accepted since the host was made. */
+export async function logins(lab: Lab, names: readonly string[] = hosts): Promise<number[]> {
+  const script = "journalctl --unit ssh.service --output cat | grep -c '^Accepted ' || true";
+  return (await onAll(lab, script, names)).map(Number);
 }
 
 export interface Resources {

@@ -2,12 +2,21 @@
 import { readFileSync } from "node:fs";
 import ts from "typescript";
 import { expect, test } from "vitest";
+import { z } from "zod";
 import { schema } from "../../../components/config/schema";
 import { renderArguments } from "../../../docs/arguments";
 import { keysOf } from "../../../docs/configuration";
+import { renderPackageSchema } from "../../../docs/package-schema";
 
 const FILE = "components/config/args.ts";
 const text = readFileSync(FILE, "utf8");
+
+const packageSchema = z.object({
+  types: z.record(
+    z.string(),
+    z.object({ properties: z.record(z.string(), z.object({ secret: z.boolean().optional() })) }),
+  ),
+});
 
 interface Member {
   readonly type: string;
@@ -49,6 +58,22 @@ const members = flat("EtcdClusterArgs");
 
 test(`${FILE} is up to date (npm run docs)`, () => {
   expect(text).toBe(renderArguments());
+});
+
+test("plugin/schema.json is up to date (npm run docs), and says what is secret", () => {
+  const text = readFileSync("plugin/schema.json", "utf8");
+  expect(text).toBe(renderPackageSchema());
+  const { types } = packageSchema.parse(JSON.parse(text));
+  const secrets = Object.entries(types).flatMap(([type, { properties }]) =>
+    Object.entries(properties).flatMap(([name, { secret }]) =>
+      secret ? [`${type.split(":")[2]}.${name}`] : [],
+    ),
+  );
+  expect(secrets).toEqual([
+    "NodeSsh.privateKey",
+    ...["privateKey", "privateKeyPassphrase", "password", "sudoPassword"].map((n) => `Ssh.${n}`),
+    "Bastion.privateKey",
+  ]);
 });
 
 test("every key of the configuration is an argument, and the other way round", () => {

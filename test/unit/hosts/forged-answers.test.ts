@@ -35,7 +35,7 @@ const honest = (number: number): readonly string[] => [
   ...(number === 2 ? ["leader"] : []),
   ...[1, 2, 3].map((one) => member(one)),
   ...(["host", "binaries", "files", "member"] as const).map(
-    (step) => `receipt ${step} ${BEFORE[step]}`,
+    (name) => `receipt ${name} ${BEFORE[name === "member" ? name : "install"]}`,
   ),
 ];
 

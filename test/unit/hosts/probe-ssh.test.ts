@@ -52,6 +52,7 @@ describe("a look over SSH", () => {
   const waits: string[] = [];
 
   const holding = (change: Partial<Holding> = {}): Holding => ({
+    held: [],
     words: "alice@laptop since today",
     onWait: () => undefined,
     onLost: () => undefined,
@@ -74,17 +75,18 @@ describe("a look over SSH", () => {
     const server = await sshd(answer);
     const values = { NODE: "etcd01" };
     const target = new Map([["a", { connection: to(server), values }]]);
-    const looks = await probeHosts(target, 2, holding());
+    const held = holding();
+    const looks = await probeHosts(target, 2, held);
     expect(looks.get("a")).toMatchObject({ inspected: true, bootstrapped: true, lockedBy: "bob" });
     // The server notes a command when its standard input has ended.
     expect(server.commands).toEqual([]);
     expect(server.heard()).toContain(`\n${KEEP_LOCK}`);
-    keepNodes();
-    const { name, text } = hostScript("host");
+    keepNodes(held.held, Promise.resolve());
+    const { name, text } = hostScript("leave");
     const sent = `script ${name} ${packed(text).length}\n${packed(text)}`;
     await expect.poll(() => server.heard()).toContain("script lost-");
     expect(server.heard()).toContain(
-      `\n${KEEP_LOCK}keep ${PROGRAM_VERSION}\n${sent}script binaries-`,
+      `\n${KEEP_LOCK}keep ${PROGRAM_VERSION}\n${sent}script install-`,
     );
   });
 
@@ -94,8 +96,9 @@ describe("a look over SSH", () => {
     );
     const server = await sshd({ stdout: answered(...scripts), after: `\n${KEEP_LOCK}` });
     const values = { NODE: "etcd01" };
-    await probeHosts(new Map([["a", { connection: to(server), values }]]), 2, holding());
-    keepNodes();
+    const held = holding();
+    await probeHosts(new Map([["a", { connection: to(server), values }]]), 2, held);
+    keepNodes(held.held, Promise.resolve());
     await expect.poll(() => server.heard()).toContain("script health-");
     const [, heard = ""] = server.heard().split(`\n${KEEP_LOCK}`);
     expect(heard.match(/script [a-z]+-/g)).toEqual(["script health-"]);

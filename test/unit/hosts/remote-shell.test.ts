@@ -37,7 +37,7 @@ function logIn(
     ["-c", `${remoteShell(target)} ${words.map((word) => quote(plainWords(word))).join(" ")}`],
     {
       encoding: "utf8",
-      input: remoteInput(target, assemble("binaries", { NODE: "etcd01" })),
+      input: remoteInput(target, assemble("install", { NODE: "etcd01" })),
       env: { PATH: `${bin}:${process.env.PATH}`, ...environment },
     },
   );

@@ -142,7 +142,7 @@ describe("nodes[].rebuild", () => {
     ]);
     expect(nodePlans.get("etcd02")).toMatchObject({
       phase: "join",
-      revisions: { member: `rebuild ${STAMP} member=a2`, host: BEFORE.host },
+      revisions: { member: `rebuild ${STAMP} member=a2`, install: BEFORE.install },
     });
   });
 

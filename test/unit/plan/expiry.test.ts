@@ -37,18 +37,17 @@ describe("certificates", () => {
     ]);
     expect(warnings).toEqual(["a: ca.pem expires on 2026-11-24 11:20 UTC, in 2 days"]);
     expect(nodePlans.get("a")?.revisions).toMatchObject({
-      host: BEFORE.host,
-      files: `renew ${STAMP} # peer.pem expires on 2026-11-24 09:20 UTC; server.pem expired on 2026-11-22 09:20 UTC`,
+      install: `renew ${STAMP} # peer.pem expires on 2026-11-24 09:20 UTC; server.pem expired on 2026-11-22 09:20 UTC`,
       member: BEFORE.member,
     });
-    expect(nodePlans.get("b")?.revisions.files).toBe(BEFORE.files);
+    expect(nodePlans.get("b")?.revisions.install).toBe(BEFORE.install);
   });
 
   test("of the CA are the member's, which has to start again with it", () => {
     const { renewals, nodePlans } = judged({ a: host([ending("ca.pem", 0)]) });
     expect(renewals).toEqual(["a: ca.pem expired on 2026-11-22 10:20 UTC"]);
     expect(nodePlans.get("a")?.revisions).toMatchObject({
-      files: BEFORE.files,
+      install: BEFORE.install,
       member: `renew ${STAMP} # ca.pem expired on 2026-11-22 10:20 UTC`,
     });
   });
@@ -63,7 +62,7 @@ describe("certificates", () => {
 
   test("that are due on a host with drift are renewed by the same run", () => {
     const looks = { a: host([ending("peer.pem", 1)], { files: ["/etc/x removed"] }) };
-    expect(judged(looks).nodePlans.get("a")?.revisions.files).toBe(
+    expect(judged(looks).nodePlans.get("a")?.revisions.install).toBe(
       `repair ${STAMP} # /etc/x removed; peer.pem expires on 2026-11-22 11:20 UTC`,
     );
   });

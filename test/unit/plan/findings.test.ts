@@ -138,7 +138,7 @@ describe("findings", () => {
     });
     // Only the receipt of the host step says that the firewall is ours, not any other.
     const half = bare({
-      receipts: new Map([["binaries", { revision: BEFORE.binaries, drift: [] }]]),
+      receipts: new Map([["binaries", { revision: BEFORE.install, drift: [] }]]),
     });
     expect(judged({ a: newcomer, b: half, c: settled() }).findings).toEqual([
       "a: cannot reach b at 192.0.2.2 port 2380",

@@ -12,9 +12,7 @@ const revisions = (looks: Record<string, HostState>, name: string) =>
 describe("revisions", () => {
   test("of bare hosts say that they are made, and why the member starts", () => {
     expect(revisions({ a: bare() }, "a")).toEqual({
-      host: `create ${STAMP}`,
-      binaries: `create ${STAMP}`,
-      files: `create ${STAMP}`,
+      install: `create ${STAMP}`,
       member: `bootstrap ${STAMP}`,
       health: "gate",
     });
@@ -27,9 +25,7 @@ describe("revisions", () => {
     for (const { freeze, revisions: all } of nodePlans.values()) {
       expect(freeze).toBe("none");
       expect(all).toEqual({
-        host: BEFORE.host,
-        binaries: BEFORE.binaries,
-        files: BEFORE.files,
+        install: BEFORE.install,
         member: BEFORE.member,
         health: "gate",
       });
@@ -44,9 +40,7 @@ describe("revisions", () => {
   test("of a step with drift say what drifted; the other steps keep theirs", () => {
     const drifted = settled({ files: ["/etc/etcd.env changed", "/etc/x removed"] });
     expect(revisions({ a: drifted, b: settled() }, "a")).toEqual({
-      host: BEFORE.host,
-      binaries: BEFORE.binaries,
-      files: `repair ${STAMP} # /etc/etcd.env changed; /etc/x removed`,
+      install: `repair ${STAMP} # /etc/etcd.env changed; /etc/x removed`,
       member: BEFORE.member,
       health: "gate",
     });
@@ -59,10 +53,10 @@ describe("revisions", () => {
   ])("are later than every receipt of the host, where %s", (_, last, next) => {
     const drifted = settled({ files: ["/etc/etcd.env changed"] });
     const receipts = new Map(drifted.receipts);
-    receipts.set("host", { revision: `create ${last}`, drift: [] });
+    receipts.set("member", { revision: `join ${last}`, drift: [] });
     const plan = { a: { ...drifted, receipts }, b: settled({ host: ["/etc/x changed"] }) };
-    expect(revisions(plan, "a")?.files).toBe(`repair ${next} # /etc/etcd.env changed`);
-    expect(revisions(plan, "b")?.host).toBe(`repair ${STAMP} # /etc/x changed`);
+    expect(revisions(plan, "a")?.install).toBe(`repair ${next} # /etc/etcd.env changed`);
+    expect(revisions(plan, "b")?.install).toBe(`repair ${STAMP} # /etc/x changed`);
   });
 
   test("of the member also say what is wrong with the unit", () => {
@@ -80,7 +74,7 @@ describe("revisions", () => {
     const words = "its receipt was written by another release of this program";
     const looks = { a: settled({}, { receipts }) };
     expect(revisions(looks, "a")).toMatchObject({
-      files: BEFORE.files,
+      install: BEFORE.install,
       member: `repair ${STAMP} # ${words}`,
     });
     expect(judged(looks).repairs).toEqual([`a: ${words}`]);
@@ -89,17 +83,27 @@ describe("revisions", () => {
   test("differ between two repairs of the same thing", () => {
     const looks = new Map([["a", settled({ files: ["/etc/etcd.env changed"] })]]);
     const again = makePlan(looks, new Date("2026-11-23T10:00:00Z"), EXPECTED);
-    expect(again.nodePlans.get("a")?.revisions.files).not.toBe(
-      makePlan(looks, NOW, EXPECTED).nodePlans.get("a")?.revisions.files,
+    expect(again.nodePlans.get("a")?.revisions.install).not.toBe(
+      makePlan(looks, NOW, EXPECTED).nodePlans.get("a")?.revisions.install,
     );
   });
 
   test("of a half-made host finish what is missing and leave the rest", () => {
-    const half = bare({ receipts: new Map([["host", { revision: BEFORE.host, drift: [] }]]) });
+    const half = bare({ receipts: new Map([["host", { revision: BEFORE.install, drift: [] }]]) });
     expect(revisions({ a: half }, "a")).toMatchObject({
-      host: BEFORE.host,
-      binaries: `create ${STAMP}`,
+      install: `create ${STAMP}`,
       member: `bootstrap ${STAMP}`,
+    });
+  });
+
+  test("of a step that was interrupted between two of its receipts have it run again", () => {
+    const receipts = new Map(settled().receipts).set("host", {
+      revision: "repair 2026-11-03T10:00:00Z # /etc/x removed",
+      drift: [],
+    });
+    expect(revisions({ a: settled({}, { receipts }) }, "a")).toMatchObject({
+      install: `repair ${STAMP} # its last run was interrupted`,
+      member: BEFORE.member,
     });
   });
 
@@ -118,7 +122,7 @@ describe("revisions", () => {
     const { nodePlans } = judged({ c: bare(), a: silent(), b: settled() });
     expect([...nodePlans.keys()]).toEqual(["c", "a", "b"]);
     for (const verdict of nodePlans.values()) {
-      expect(Object.keys(verdict.revisions)).toEqual([...STEPS]);
+      expect(Object.keys(verdict.revisions)).toEqual(STEPS.filter((step) => step !== "leave"));
     }
   });
 });
@@ -268,7 +272,7 @@ test("a member whose host has seen another configuration last is changed, whatev
     ).nodePlans.get("a")?.revisions;
   expect(member("as configured")).toMatchObject({
     member: `change ${STAMP}`,
-    host: BEFORE.host,
+    install: BEFORE.install,
   });
   expect(member("of a killed run")?.member).toBe(BEFORE.member);
   expect(member()?.member).toBe(BEFORE.member);
@@ -282,9 +286,7 @@ test("without an inspection the member's step is told so", () => {
       freeze: "revision",
       phase: "roll",
       revisions: {
-        host: `create ${STAMP}`,
-        binaries: `create ${STAMP}`,
-        files: `create ${STAMP}`,
+        install: `create ${STAMP}`,
         member: `uninspected ${STAMP}`,
         health: "gate",
       },

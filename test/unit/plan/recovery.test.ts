@@ -1,12 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { EtcdCluster } from "../../../components/cluster";
 import type { RecoverConfig } from "../../../components/config/index";
 import { FIRST_CA } from "../../../components/config/types";
 import type { HostState } from "../../../components/hosts/host-state";
 import { readIdentity } from "../../../components/hosts/probe-fields";
 import { withoutRotation } from "../../../components/plan/ca-rotation";
 import { rolloutOrder } from "../../../components/plan/node-plan";
-import { changed, graphOf, settled as settledHosts } from "../../support/cluster-graph";
+import { changed, clusterOf, graphOf, settled as settledHosts } from "../../support/cluster-graph";
 import { cluster, node } from "../../support/fixtures";
 import { record } from "../../support/graph";
 import { BEFORE, bare, judged, STAMP, settled, silent } from "../../support/looks";
@@ -106,6 +105,13 @@ describe("etcd:recover", () => {
     );
     expect(wiped.findings).toEqual([]);
     expect(members(wiped)[1]).toBe(`join-recovered ${STAMP} cluster=cafe`);
+    // The others' steps wait for the one that begins.
+    const order = rolloutOrder([...wiped.nodePlans], ([, { phase }]) => phase);
+    expect(order.map(([name, { phase }]) => [name, phase])).toEqual([
+      ["etcd01", "recover"],
+      ["etcd02", "roll"],
+      ["etcd03", "roll"],
+    ]);
   });
 
   test.each<[string, readonly HostState[], Partial<RecoverConfig>, string]>([
@@ -324,21 +330,19 @@ describe("etcd:recover", () => {
   test("is remembered in the outputs when it is done; the cluster that lives is not among them", async () => {
     const outputs = async (recover: RecoverConfig | undefined, before: readonly string[]) => {
       const config = cluster(undefined, recover === undefined ? {} : { recover });
-      let retired: readonly string[] | undefined;
+      let retired: readonly string[] = [];
       await record(async (opts) => {
-        const made = new EtcdCluster("etcd", config, opts);
+        const made = clusterOf(config, opts);
         const { retiredClusters } = made.converge({
           rotation: withoutRotation(FIRST_CA),
           nodePlans: settledHosts(config),
           retired: before,
         });
-        retired = await new Promise<readonly string[] | undefined>((resolve) =>
-          retiredClusters === undefined ? resolve(undefined) : retiredClusters.apply(resolve),
-        );
+        retired = await new Promise<readonly string[]>((resolve) => retiredClusters.apply(resolve));
       });
       return retired;
     };
-    expect(await outputs(undefined, [])).toBeUndefined();
+    expect(await outputs(undefined, [])).toEqual([]);
     expect(await outputs({ ...EDIT, confirm: "f0" }, ["f1"])).toEqual(["f0", "f1"]);
     expect(await outputs(undefined, ["f1"])).toEqual(["f1"]);
     // The gates of these graphs see cluster cafe.

@@ -4,12 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { afterAll, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
-import { EtcdCluster } from "../../../components/cluster";
 import type { ClusterConfig } from "../../../components/config/index";
 import { FIRST_CA } from "../../../components/config/types";
 import type { LiveMember } from "../../../components/etcd/members";
 import { withoutRotation } from "../../../components/plan/ca-rotation";
-import { settled, text } from "../../support/cluster-graph";
+import { clusterOf, settled, text } from "../../support/cluster-graph";
 import { cluster, connection } from "../../support/fixtures";
 import { type Graph, record } from "../../support/graph";
 import { type Answer, keyPair, type Sshd, startSshd } from "../../support/sshd";
@@ -44,7 +43,7 @@ describe("a member that leaves while it serves", () => {
   const run = (others: ClusterConfig["others"], preview = false) =>
     record((opts) => {
       const config = cluster(undefined, { others });
-      const made = new EtcdCluster("etcd", config, opts);
+      const made = clusterOf(config, opts);
       made.converge({
         rotation: withoutRotation(FIRST_CA),
         nodePlans: settled(config),
@@ -73,7 +72,7 @@ describe("a member that leaves while it serves", () => {
     // The gate is told the same as ever: nothing runs again in the next up.
     const plain = await record((opts) => {
       const config = cluster();
-      new EtcdCluster("etcd", config, opts).converge({
+      clusterOf(config, opts).converge({
         rotation: withoutRotation(FIRST_CA),
         nodePlans: settled(config),
       });

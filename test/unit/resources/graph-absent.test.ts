@@ -94,7 +94,7 @@ describe("a lost node", () => {
     const surveyed = async (of: ClusterConfig) => {
       let names: readonly string[] = [];
       await record(async () => {
-        names = [...(await inspectHosts(of)).nodePlans.keys()].sort();
+        names = [...(await inspectHosts(of, "urn:x::etcd")).nodePlans.keys()].sort();
       });
       return names;
     };
@@ -115,7 +115,7 @@ describe("a lost node", () => {
   });
 
   test("has no key and no host key in its connection: there is nobody to dial", async () => {
-    for (const step of ["host", "binaries", "files", "member", "health"]) {
+    for (const step of ["leave", "install", "member", "health"]) {
       const { inputs } = (await graph).get(`etcd02-${step}`);
       expect([step, asMap(reveal(inputs.connection))]).toEqual([
         step,
@@ -137,23 +137,21 @@ describe("a lost node", () => {
     const others = changed(await theGraph(), await graph).filter(
       (name) => !name.startsWith("etcd02-"),
     );
-    expect(others).toEqual(["etcd01-host", "etcd03-host", "etcd01-health", "etcd03-health"]);
+    expect(others).toEqual(["etcd01-install", "etcd03-install", "etcd01-health", "etcd03-health"]);
   });
 
   test("is taken out after the hosts are open and before any member's step", async () => {
     const made = await graph;
     expect(made.get("lost").dependsOn).toEqual([
-      ...["etcd01-host", "etcd01-files"],
-      ...["etcd03-host", "etcd03-files"],
+      "etcd01-install",
+      "etcd03-install",
       // Its host may be a new one, and asks the others then.
-      "etcd01-binaries",
+      "etcd01-install",
     ]);
     for (const name of MEMBERS) {
       expect([name, made.get(name).dependsOn.includes("lost")]).toEqual([name, true]);
     }
-    for (const step of ["host", "binaries", "files"]) {
-      expect(made.get(`etcd01-${step}`).dependsOn).not.toContain("lost");
-    }
+    expect(made.get("etcd01-install").dependsOn).not.toContain("lost");
   });
 
   test("does not hold up the chain of the members", async () => {

@@ -52,7 +52,7 @@ describe("certificates", () => {
   test("a peer's name is on every host before any member asks others for it", async () => {
     const graph = await theGraph();
     const names = ["etcd01", "etcd02", "etcd03"];
-    const files = names.map((name) => `${name}-files`);
+    const files = names.map((name) => `${name}-install`);
     for (const name of names) {
       expect(graph.get(`${name}-member`).dependsOn).toEqual(expect.arrayContaining(files));
       expect(text(graph.get(`${name}-member`).inputs.stdin)).toContain(
@@ -94,13 +94,13 @@ describe("certificates", () => {
     expect(changed(before, graph).sort()).toEqual(
       numbers
         .flatMap((n) =>
-          ["files", "health", "member", "server-certificate"].map((s) => `etcd0${n}-${s}`),
+          ["health", "install", "member", "server-certificate"].map((s) => `etcd0${n}-${s}`),
         )
         .sort(),
     );
     expect(before.resources.map(({ name }) => name)).not.toContain("etcd02-gateway");
-    expect(text(before.get("etcd01-files").inputs.stdin)).toContain("GATEWAY_PEM=''");
-    expect(text(graph.get("etcd01-files").inputs.stdin)).not.toContain("GATEWAY_PEM=''");
+    expect(text(before.get("etcd01-install").inputs.stdin)).toContain("GATEWAY_PEM=''");
+    expect(text(graph.get("etcd01-install").inputs.stdin)).not.toContain("GATEWAY_PEM=''");
   });
 
   test("every leaf has an ECDSA P-256 key of its own", async () => {
@@ -169,10 +169,12 @@ describe("while the CA is rotated", () => {
     expect(changed((await graphs).learning, (await graphs).signing).sort()).toEqual(
       [
         ...leaves.map((name) => `${name}-certificate`),
-        ...[1, 2, 3].map((n) => `etcd0${n}-files`),
+        ...[1, 2, 3].map((n) => `etcd0${n}-install`),
       ].sort(),
     );
-    expect(text((await graphs).signing.get("etcd01-files").inputs.stdin)).toContain("ISSUER=2027");
+    expect(text((await graphs).signing.get("etcd01-install").inputs.stdin)).toContain(
+      "ISSUER=2027",
+    );
   });
 
   test("forgetting changes the members' steps and what waits for them alone", async () => {

@@ -16,7 +16,7 @@ function offenders(graph: Graph, wrong: (inputs: Record<string, unknown>) => boo
 describe("every command", () => {
   const commands = theGraph;
 
-  test("is one of five on each node", async () => {
+  test("is one of four on each node", async () => {
     const names = (await commands()).ofType(COMMAND).map(({ name }) => name);
     const nodes = ["etcd01", "etcd02", "etcd03"];
     expect(names.sort()).toEqual(
@@ -40,10 +40,18 @@ describe("every command", () => {
     expect(offenders(await commands(), (inputs) => inputs.logging !== "stderr")).toEqual([]);
   });
 
-  test("runs create again on a change and can be taken back", async () => {
-    const wrong = (inputs: Record<string, unknown>) =>
-      inputs.update !== undefined || text(inputs.delete) !== "bash -p -s -- delete";
-    expect(offenders(await commands(), wrong)).toEqual([]);
+  test("runs create again on a change, or is there to be deleted", async () => {
+    const graph = await commands();
+    expect(offenders(graph, (inputs) => inputs.update !== undefined)).toEqual([]);
+    for (const { name, inputs } of graph.ofType(COMMAND)) {
+      const { create, delete: remove } = inputs;
+      expect([name, { create, remove }]).toEqual([
+        name,
+        name.endsWith("-leave")
+          ? { create: undefined, remove: "bash -p -s -- delete" }
+          : { create: expect.stringMatching(/^bash -p -s -- apply /), remove: undefined },
+      ]);
+    }
   });
 
   test("is given up after some minutes, also when it takes the work back", async () => {
@@ -57,17 +65,37 @@ describe("every command", () => {
 
   test("carries its revision as one quoted word", async () => {
     const graph = await commands();
-    expect(graph.get("etcd02-files").inputs.create).toBe("bash -p -s -- apply 'files of etcd02'");
+    expect(graph.get("etcd02-install").inputs.create).toMatch(
+      /^bash -p -s -- apply 'install of etcd02' /,
+    );
     expect(graph.get("etcd02-health").inputs.create).toBe("bash -p -s -- apply gate");
+  });
+
+  test("says beside the revision which part of a secret input has changed", async () => {
+    const parts = async (config: ClusterConfig) => {
+      const { create } = (await graphOf(config)).get("etcd01-install").inputs;
+      return /^bash -p -s -- apply 'install of etcd01' (host-[0-9a-f]{8}) (etcd-[0-9.]+) install-[0-9a-f]{16}$/
+        .exec(text(create))
+        ?.slice(1);
+    };
+    const config = cluster();
+    const [host = "", release = ""] = (await parts(config)) ?? [];
+    expect(release).toBe(`etcd-${config.release.version}`);
+    expect(await parts(cluster([node(1), node(2)]))).toEqual([
+      expect.not.stringMatching(host),
+      release,
+    ]);
+    expect(await parts({ ...config, release: { ...config.release, version: "3.6.1" } })).toEqual([
+      host,
+      "etcd-3.6.1",
+    ]);
   });
 
   test("says which machines the release has a digest for, and whether a list of sums is believed", async () => {
     const values = async (change: Partial<ClusterConfig["release"]>) => {
       const config = cluster([node(1)]);
       const graph = await graphOf({ ...config, release: { ...config.release, ...change } });
-      const lines = ["host", "binaries"].flatMap((step) =>
-        text(graph.get(`etcd01-${step}`).inputs.stdin).split("\n"),
-      );
+      const lines = text(graph.get("etcd01-install").inputs.stdin).split("\n");
       return lines.filter((line) => /^(ARCHITECTURES|SHA256_\w+|LISTED_SUMS)=/.test(line));
     };
     const digest = "ab".repeat(32);
@@ -89,9 +117,11 @@ describe("every command", () => {
     const config = cluster([node(1)], {
       connections: new Map([["etcd01", connection("192.168.1.83", { user: "admin", sudo: true })]]),
     });
-    const { inputs } = (await graphOf(config)).get("etcd01-host");
-    expect(inputs.create).toBe("sudo -n bash -p -s -- apply 'host of etcd01'");
-    expect(inputs.delete).toBe("sudo -n bash -p -s -- delete");
+    const graph = await graphOf(config);
+    expect(graph.get("etcd01-member").inputs.create).toBe(
+      "sudo -n bash -p -s -- apply 'member of etcd01'",
+    );
+    expect(graph.get("etcd01-leave").inputs.delete).toBe("sudo -n bash -p -s -- delete");
   });
 
   test("has the secrets of its login in its connection and its input alone, and those are secret", async () => {
@@ -119,10 +149,10 @@ describe("every command", () => {
     const verdicts = new Map(
       [...settled(config)].map(([name, verdict]) => [
         name,
-        { ...verdict, revisions: { ...verdict.revisions, host: "repair T # a\\b! c's\nd" } },
+        { ...verdict, revisions: { ...verdict.revisions, member: "repair T # a\\b! c's\nd" } },
       ]),
     );
-    expect((await graphOf(config, verdicts)).get("etcd01-host").inputs.create).toBe(
+    expect((await graphOf(config, verdicts)).get("etcd01-member").inputs.create).toBe(
       "bash -p -s -- apply 'repair T # a?b? c'\\''s?d'",
     );
   });
@@ -213,19 +243,19 @@ describe("secrets", () => {
       .filter(({ inputs }) => /PRIVATE KEY/.test(JSON.stringify(visible(inputs))))
       .map(({ name }) => name);
 
-  test("the connection with its key and the files are secret", async () => {
+  test("the connection with its key and the input with the certificates are secret", async () => {
     const graph = await theGraph();
     for (const { name, inputs } of graph.ofType(COMMAND)) {
       expect([name, isSecret(inputs.connection)]).toEqual([name, true]);
     }
     for (const name of ["etcd01", "etcd02", "etcd03"]) {
-      expect(isSecret(graph.get(`${name}-files`).inputs.stdin)).toBe(true);
+      expect(isSecret(graph.get(`${name}-install`).inputs.stdin)).toBe(true);
     }
   });
 
   test("what is not secret stays readable, so that a preview says what changes", async () => {
     const graph = await theGraph();
-    for (const step of ["host", "binaries", "member", "health"]) {
+    for (const step of ["leave", "member", "health"]) {
       expect([step, isSecret(graph.get(`etcd01-${step}`).inputs.stdin)]).toEqual([step, false]);
     }
   });
@@ -234,9 +264,9 @@ describe("secrets", () => {
     expect(leaks(await theGraph())).toEqual([]);
   });
 
-  test("and the search for them works: the files do hold the keys", async () => {
+  test("and the search for them works: the step `install` does hold the keys", async () => {
     const graph = await theGraph();
-    const stdin = text(graph.get("etcd01-files").inputs.stdin);
+    const stdin = text(graph.get("etcd01-install").inputs.stdin);
     for (const owner of ["client-key", "etcd01-server-key", "etcd01-peer-key"]) {
       expect(stdin).toContain(`${CANARY} of ${owner}`);
     }
@@ -247,7 +277,7 @@ describe("secrets", () => {
       ...resource,
       inputs: asMap(reveal(resource.inputs)),
     }));
-    expect(leaks({ ...graph, resources: open })).toContain("etcd01-files");
+    expect(leaks({ ...graph, resources: open })).toContain("etcd01-install");
   });
 
   test("no key is in a command line, not even in a secret one", async () => {
@@ -258,12 +288,12 @@ describe("secrets", () => {
     expect(lines.filter((line) => /PRIVATE KEY|canary/.test(line))).toEqual([]);
   });
 
-  test("only the files step holds a member's key", async () => {
+  test("only the step `install` holds a member's key", async () => {
     const graph = await theGraph();
     const holders = graph
       .ofType(COMMAND)
       .filter(({ inputs }) => text(inputs.stdin).includes(CANARY))
       .map(({ name }) => name);
-    expect(holders).toEqual(["etcd01-files", "etcd02-files", "etcd03-files"]);
+    expect(holders).toEqual(["etcd01-install", "etcd02-install", "etcd03-install"]);
   });
 });

@@ -9,25 +9,25 @@ const tree = ({ resources }: Graph) =>
   resources.map(({ type, name, parent }) => `${type} ${name}${parent ? ` < ${parent}` : ""}`);
 
 const leaf = (name: string, parent: string) => [
-  `etcd:pki:Certificate ${name} < ${parent}`,
+  `etcd-on-pulumi:pki:Certificate ${name} < ${parent}`,
   `tls:index/privateKey:PrivateKey ${name}-key < ${name}`,
   `tls:index/certRequest:CertRequest ${name}-request < ${name}`,
   `tls:index/locallySignedCert:LocallySignedCert ${name}-certificate < ${name}`,
 ];
 
 const nodeTree = (name: string) => [
-  `etcd:index:Node ${name} < etcd`,
+  `etcd-on-pulumi:index:Node ${name} < etcd`,
   ...leaf(`${name}-server`, name),
   ...leaf(`${name}-peer`, name),
-  ...["host", "binaries", "files"].map((step) => `${COMMAND} ${name}-${step} < ${name}`),
+  ...["leave", "install"].map((step) => `${COMMAND} ${name}-${step} < ${name}`),
 ];
 
 const each = (step: string) =>
   ["etcd01", "etcd02", "etcd03"].map((name) => `${COMMAND} ${name}-${step} < ${name}`);
 
 const BEFORE_MEMBERS = [
-  "etcd:index:Cluster etcd",
-  "etcd:pki:CertificateAuthority ca < etcd",
+  "etcd-on-pulumi:index:EtcdCluster etcd",
+  "etcd-on-pulumi:pki:CertificateAuthority ca < etcd",
   "tls:index/privateKey:PrivateKey ca-key < ca",
   "tls:index/selfSignedCert:SelfSignedCert ca-certificate < ca",
   "random:index/randomId:RandomId token < etcd",
@@ -52,9 +52,10 @@ describe("the tree", () => {
     expect(tree(graph)).toEqual(TREE);
   });
 
-  test("has unique URNs", async () => {
+  test("has unique URNs, each with the cluster's name", async () => {
     const urns = (await theGraph()).resources.map(({ urn }) => urn);
     expect(new Set(urns).size).toBe(urns.length);
+    expect(urns.filter((urn) => !/::etcd(-|$)/.test(urn))).toEqual([]);
   });
 
   test("keeps everything of a lost node and has one step more", async () => {
@@ -69,53 +70,61 @@ describe("the tree", () => {
 });
 
 describe("the order", () => {
-  test("is host and binaries, then files, then the members one after the other, then the gates", async () => {
-    const graph = await theGraph();
-    const names = ["etcd01", "etcd02", "etcd03"];
-    const reachable = names.flatMap((name) => [`${name}-host`, `${name}-files`]);
-    const dependencies = Object.fromEntries(
-      graph.ofType(COMMAND).map(({ name, dependsOn }) => [name, [...new Set(dependsOn)].sort()]),
+  const names = ["etcd01", "etcd02", "etcd03"];
+  const commands = (graph: Graph) => new Set(graph.ofType(COMMAND).map(({ name }) => name));
+  /** The commands that each one waits for. */
+  const dependencies = (graph: Graph) =>
+    Object.fromEntries(
+      [...commands(graph)].map((name) => [
+        name,
+        [...new Set(graph.get(name).dependsOn)].filter((one) => commands(graph).has(one)).sort(),
+      ]),
     );
-    const of = (name: string, ...before: string[]) => ({
-      [`${name}-host`]: [],
-      [`${name}-binaries`]: [],
-      [`${name}-files`]: [`${name}-host`],
-      // Every host lets the member in, and has certificates that are good, before it starts.
-      [`${name}-member`]: [`${name}-binaries`, ...reachable, ...before].sort(),
-      [`${name}-health`]: ["etcd01-member", "etcd02-member", "etcd03-member"],
+  const of = (name: string, left: string[], ...before: string[]) => ({
+    // A removal is serial: the last one's is deleted first.
+    [`${name}-leave`]: left,
+    [`${name}-install`]: [`${name}-leave`],
+    // Every host lets the member in, and has certificates that are good, before it starts.
+    [`${name}-member`]: [...names.map((each) => `${each}-install`), ...before].sort(),
+    [`${name}-health`]: names.map((each) => `${each}-member`),
+  });
+
+  test("is the hosts side by side, then the members one after the other, then the gates", async () => {
+    expect(dependencies(await theGraph())).toEqual({
+      ...of("etcd01", []),
+      ...of("etcd02", ["etcd01-leave"], "etcd01-member"),
+      ...of("etcd03", ["etcd02-leave"], "etcd02-member"),
     });
-    expect(dependencies).toEqual({
-      ...of("etcd01"),
-      ...of("etcd02", "etcd01-member"),
-      ...of("etcd03", "etcd02-member"),
+  });
+
+  test("of a new cluster has the members side by side too: four steps in sequence for any number", async () => {
+    const config = cluster();
+    const plans = [...settled(config)].map(
+      ([name, plan]) => [name, { ...plan, phase: "bootstrap" }] as const,
+    );
+    expect(dependencies(await graphOf(config, new Map(plans)))).toEqual({
+      ...of("etcd01", []),
+      ...of("etcd02", ["etcd01-leave"]),
+      ...of("etcd03", ["etcd02-leave"]),
     });
   });
 
   test.each([1, 3, 5])(
-    "of %i nodes has each gate after all other steps of its node: it is deleted first",
+    "of %i nodes has all that makes the cluster this one before each node's first step: the state has it until the node has left",
     async (count) => {
       const config = cluster(Array.from({ length: count }, (_, index) => node(index + 1)));
-      const moving = [...settled(config)].map(
-        ([name, verdict], index) =>
-          [name, { ...verdict, phase: index === 0 ? "move" : verdict.phase }] as const,
-      );
-      for (const verdicts of [uninspectedPlans(config.connections.keys(), NOW), new Map(moving)]) {
-        const graph = await graphOf(config, verdicts);
-        const waitsFor = (name: string): string[] =>
-          graph.get(name).dependsOn.flatMap((other) => [other, ...waitsFor(other)]);
-        for (const { name } of config.nodes) {
-          const others = ["host", "binaries", "files", "member"].map((step) => `${name}-${step}`);
-          expect(waitsFor(`${name}-health`)).toEqual(expect.arrayContaining(others));
+      const graph = await graphOf(config);
+      for (const { name } of config.nodes) {
+        expect(graph.get(`${name}-leave`).dependsOn).toEqual(
+          expect.arrayContaining(["token", "ca", "client", `${name}-server`, `${name}-peer`]),
+        );
+        for (const step of ["install", "member", "health"]) {
+          expect(graph.get(`${name}-${step}`).inputs).not.toHaveProperty("delete");
         }
+        expect(graph.get(`${name}-leave`).inputs).not.toHaveProperty("create");
       }
     },
   );
-
-  test("has the host's own preflight before the binaries when nobody looked", async () => {
-    const config = cluster(undefined, { drift: false });
-    const graph = await graphOf(config, uninspectedPlans(config.connections.keys(), NOW));
-    expect(graph.get("etcd02-binaries").dependsOn).toEqual(["etcd02-host"]);
-  });
 
   test("of the members is the configuration's, not the alphabet's", async () => {
     const graph = await graphOf(cluster([node(3), node(1), node(2)]));
@@ -153,9 +162,9 @@ describe("a change", () => {
   test("to a fourth node reaches hosts block, firewall and gate of the others, nothing else", async () => {
     const four = cluster([...three, node(4)]);
     expect(await changes(four)).toEqual([
-      "etcd01-host",
-      "etcd02-host",
-      "etcd03-host",
+      "etcd01-install",
+      "etcd02-install",
+      "etcd03-install",
       "etcd01-health",
       "etcd02-health",
       "etcd03-health",
@@ -166,8 +175,8 @@ describe("a change", () => {
   test("that drops a node leaves no trace of it in what would restart the others", async () => {
     const two = cluster([node(1), node(3)]);
     expect(await changes(two)).toEqual([
-      "etcd01-host",
-      "etcd03-host",
+      "etcd01-install",
+      "etcd03-install",
       "etcd01-health",
       "etcd03-health",
     ]);

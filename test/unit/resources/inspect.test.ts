@@ -40,7 +40,7 @@ describe("an up that is not to look at the hosts", () => {
     let refused: unknown;
     await record(async () => {
       try {
-        found = await inspectHosts(config);
+        found = await inspectHosts(config, "urn:x::etcd");
       } catch (error) {
         refused = error;
       }

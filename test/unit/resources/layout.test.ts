@@ -11,7 +11,7 @@ const ORDER = ["etcd", "config", "scripts", "hosts", "plan", "resources"];
 /** Of Pulumi, what a folder may import. Only resources make resources. */
 const PULUMI: Readonly<Record<string, RegExp>> = {
   config: /^@pulumi\/pulumi$/,
-  resources: /^@pulumi\/(pulumi|command|random|tls)$/,
+  resources: /^@pulumi\/(pulumi|pulumi\/provider|command|random|tls)$/,
 };
 
 function folderOf(path: string): string {

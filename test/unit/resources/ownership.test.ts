@@ -26,7 +26,7 @@ describe("hosts with", () => {
   test("this stack's token, or none, are its own", async () => {
     const { resources } = await graph({ etcd01: OWN, etcd03: OWN }, false);
     const steps = resources.filter(({ type }) => type === COMMAND);
-    expect(steps.every(({ inputs }) => inputs.create !== undefined)).toBe(true);
+    expect(steps.every(({ inputs }) => inputs.stdin !== undefined)).toBe(true);
   });
 
   test.each([

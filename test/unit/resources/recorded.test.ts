@@ -4,8 +4,10 @@ import { readRecorded } from "../../../components/recorded";
 
 const AGAIN = "gate 2026-11-22T10:20:30Z # what it said before is not understood or does not agree";
 
+const TYPE = "etcd-on-pulumi:index:EtcdCluster";
+const CLUSTER = `urn:pulumi:test::etcd::${TYPE}::main`;
 const urn = (name: string) =>
-  `urn:pulumi:test::etcd::etcd:index:Cluster$etcd:index:Node$command:remote:Command::${name}`;
+  `urn:pulumi:test::etcd::${TYPE}$etcd-on-pulumi:index:Node$command:remote:Command::main-${name}`;
 const command = (outputs: Readonly<Record<string, string>>) => ({
   type: "command:remote:Command",
   outputs,
@@ -28,7 +30,7 @@ async function read(outputs: Readonly<Record<string, unknown>>) {
     false,
     "organization",
   );
-  return { recorded: await readRecorded(), asked };
+  return { recorded: await readRecorded(CLUSTER), asked };
 }
 
 describe("what the state has of earlier runs", () => {
@@ -64,8 +66,8 @@ describe("what the state has of earlier runs", () => {
 
   test("are the members and the clusters of the last run that came to its end", async () => {
     const { recorded } = await read({
-      "urn:pulumi:test::etcd::pulumi:pulumi:Stack::etcd-test": {
-        type: "pulumi:pulumi:Stack",
+      [CLUSTER]: {
+        type: TYPE,
         outputs: {
           members: [{ name: "etcd01", peerUrls: "https://[2001:db8::1]:2380", id: "a1" }],
           clusterId: "cafe",
@@ -80,5 +82,33 @@ describe("what the state has of earlier runs", () => {
       retired: ["f0"],
       gates: [],
     });
+  });
+
+  test("are known under another parent, which is the same cluster by an alias", async () => {
+    const outputs = { members: [], clusterId: "cafe", retiredClusters: ["f1"] };
+    const { recorded } = await read({
+      [CLUSTER.replace(TYPE, `x:y:Z$${TYPE}`)]: { type: TYPE, outputs },
+    });
+    expect(recorded).toMatchObject({ formerCluster: "cafe", retired: ["f1"] });
+  });
+
+  test("are this cluster's, not those of another one in the same program", async () => {
+    const outputs = { members: [], clusterId: "f0f0", retiredClusters: ["f1"] };
+    const { recorded } = await read({
+      [CLUSTER.replace(/main$/, "other")]: { type: TYPE, outputs },
+      [urn("etcd01-health").replace(/main-etcd01/, "other-etcd01")]: command({
+        ...{ create: `${shell} apply gate`, stdout: "a" },
+      }),
+    });
+    expect(recorded).toEqual({ former: [], formerCluster: undefined, retired: [], gates: [] });
+  });
+
+  test("that release 0.1.0 has made are refused: their steps would be deleted, and the hosts cleaned", async () => {
+    const first = { type: "etcd:index:Cluster", outputs: {} };
+    await expect(
+      read({ "urn:pulumi:test::etcd::etcd:index:Cluster::etcd": first }),
+    ).rejects.toThrow(
+      /^the resources of this stack were made by release 0\.1\.0 of this program, .*; nothing was changed\./,
+    );
   });
 });

@@ -12,7 +12,7 @@ describe.skipIf(reason !== undefined)(`lib/base.sh${reason ? ` (skipped: ${reaso
   afterAll(() => host.close());
 
   /** Runs lines of bash with what a step has at hand; links are made by one alone. */
-  const lines = (script: string, step: ScriptName = "host") => host.run(step, ["eval", script]);
+  const lines = (script: string, step: ScriptName = "install") => host.run(step, ["eval", script]);
   const ok = (script: string, step?: ScriptName) => {
     expect(lines(script, step)).toMatchObject({ status: 0, stderr: "" });
   };
@@ -30,7 +30,7 @@ describe.skipIf(reason !== undefined)(`lib/base.sh${reason ? ` (skipped: ${reaso
       expect(stderr).toBe(`etcd01: ${"0".repeat(992)}\n`);
       expect(lines('info "$(yes | head -n 100000)"').stderr.length).toBeLessThanOrEqual(65_536);
       host.journal(["x".repeat(70_000)]);
-      expect(lines("journal 9").stdout).toBe(`${"x".repeat(8000)}\n`);
+      expect(lines("journal 9", "member").stdout).toBe(`${"x".repeat(8000)}\n`);
     });
 
     test("to the program stands between marks, after whatever a shell has printed", () => {
@@ -124,7 +124,7 @@ describe.skipIf(reason !== undefined)(`lib/base.sh${reason ? ` (skipped: ${reaso
   });
 
   test("symlink makes and changes a link by rename", () => {
-    ok("symlink /etc/hosts /etc/link; symlink /etc/passwd /etc/link", "binaries");
+    ok("symlink /etc/hosts /etc/link; symlink /etc/passwd /etc/link", "install");
     expect(host.sh("readlink /etc/link; ls /etc | grep -c '^link'")).toBe("/etc/passwd\n1");
   });
 
@@ -191,7 +191,7 @@ describe.skipIf(reason !== undefined)(`lib/base.sh${reason ? ` (skipped: ${reaso
     const drift = (change: string): string[] => {
       ok(
         "rm -rf /etc/d; mkdir -m 0750 /etc/d; install_file 0640 root:root /etc/d/file <<<x; symlink file /etc/d/link; receipt files first /etc/d /etc/d/file /etc/d/link",
-        "binaries",
+        "install",
       );
       host.sh(change);
       return host

@@ -22,7 +22,7 @@ describe.skipIf(reason !== undefined)(`belongings of others${reason ? ` (${reaso
     host.run("probe", ["preflight_findings"], { ...HOST, ...change }).stdout;
   const apply = (change: Partial<typeof HOST> = {}) =>
     host.run("host", ["apply", REVISION], { ...HOST, ...change });
-  const remove = () => host.run("host", ["remove"], HOST);
+  const remove = () => host.run("leave", ["remove"], HOST);
   const put = (path: string) =>
     host.sh(`mkdir -p ${path.replace(/[^/]*$/, "")}; echo theirs >${path}`);
 
@@ -97,7 +97,7 @@ describe.skipIf(reason !== undefined)(`belongings of others${reason ? ` (${reaso
         status: 1,
         stderr: `etcd01: has a file that is not this program's at ${PKI}/server.pem; move it away first\n`,
       });
-      expect(host.run("files", ["remove"], FILES)).toEqual(good);
+      expect(host.run("leave", ["remove_leaves"], FILES)).toEqual(good);
       host.sh(`rm -d ${STATE} 2>/dev/null || true`);
       expect(host.sh(TREE)).toBe(before);
     });
@@ -109,7 +109,7 @@ describe.skipIf(reason !== undefined)(`belongings of others${reason ? ` (${reaso
       expect(findings()).toBe("");
       expect(host.run("files", ["apply", REVISION], FILES)).toEqual(good);
       expect(findings()).toBe("");
-      expect(host.run("files", ["remove"], FILES)).toEqual(good);
+      expect(host.run("leave", ["remove_leaves"], FILES)).toEqual(good);
       expect(remove()).toEqual(good);
       expect(findings()).toBe("");
     });
@@ -172,7 +172,7 @@ describe.skipIf(reason !== undefined)(`belongings of others${reason ? ` (${reaso
   test("files in the directories of the releases and of the snapshots stay", () => {
     put("/opt/etcd-on-pulumi/README");
     put("/opt/etcd-on-pulumi/v3.5.35/etcd");
-    expect(host.run("binaries", ["remove"])).toEqual(good);
+    expect(host.run("leave", ["remove_binaries"])).toEqual(good);
     expect(host.sh("find /opt/etcd-on-pulumi -type f")).toBe("/opt/etcd-on-pulumi/README");
     put("/var/backups/etcd/theirs.part");
     put("/var/backups/etcd/etcd01-x.db.part");

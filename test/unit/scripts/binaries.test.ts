@@ -33,7 +33,7 @@ describe.skipIf(reason !== undefined)(`step binaries${reason ? ` (${reason})` : 
   });
   const apply = (change?: Readonly<Record<string, string>>) =>
     host.run("binaries", ["apply", "create 2026-11-22T10:20:30Z"], values(change));
-  const remove = () => host.run("binaries", ["remove"], values());
+  const remove = () => host.run("leave", ["remove_binaries"], values());
   const links = () =>
     host.sh("cd /usr/local/bin; for t in etcd etcdctl etcdutl; do readlink $t || echo none; done");
   const linksTo = (version: string) =>

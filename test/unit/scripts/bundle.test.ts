@@ -6,10 +6,9 @@ import { assemble, plain, quote, type ScriptName } from "../../../components/scr
 import { generator } from "../../support/random";
 
 const SCRIPTS: readonly ScriptName[] = [
-  "host",
-  "binaries",
+  "leave",
+  "install",
   "drain",
-  "files",
   "member",
   "lost",
   "health",
@@ -102,7 +101,7 @@ describe("assemble", () => {
 
   test.each(SCRIPTS)("makes a script of %s that defines what is called", (script) => {
     const alone = script === "probe" || script === "drain";
-    const wanted = alone ? [script] : script === "lost" ? ["apply"] : ["apply", "delete"];
+    const wanted = alone ? [script] : script === "leave" ? ["delete"] : ["apply"];
     // As on a host: the text on standard input, the call in the arguments.
     const { stdout, status } = spawnSync("bash", ["-s", "--", "declare", "-F", ...wanted], {
       input: assemble(script, {}),
@@ -147,7 +146,7 @@ describe("assemble", () => {
     for (const script of SCRIPTS) {
       expect(commented(plain(script))).toEqual([]);
     }
-    expect(assemble("files", { PEM: "# kept" })).toContain("PEM='# kept'");
+    expect(assemble("install", { PEM: "# kept" })).toContain("PEM='# kept'");
     const here = /<<-?'?(\w+)'?\n([\s\S]*?\n)\1\n/g;
     for (const file of shellScripts()) {
       const text = readFileSync(join(SOURCES, file), "utf8");
@@ -176,7 +175,7 @@ describe("assemble", () => {
       "bash",
       ["-s", "--", "eval", `printf '%s\\0' ${names.join(" ")}`],
       {
-        input: assemble("files", values),
+        input: assemble("install", values),
         encoding: "utf8",
       },
     );
@@ -194,7 +193,7 @@ describe("assemble", () => {
 
   test("gives the call no standard input: it could read on in the script", () => {
     const { stdout } = spawnSync("bash", ["-s", "--", "wc", "-c"], {
-      input: `${assemble("host", {})}echo what follows is not run by mistake\n`,
+      input: `${assemble("install", {})}echo what follows is not run by mistake\n`,
       encoding: "utf8",
     });
     expect(stdout.split("\n")[0]?.trim()).toBe("0");
@@ -203,7 +202,7 @@ describe("assemble", () => {
   test("ends with the call's exit code, and with the first failure inside it", () => {
     const run = (...call: string[]) =>
       spawnSync("bash", ["-s", "--", ...call], {
-        input: assemble("host", { NODE: "etcd01" }),
+        input: assemble("install", { NODE: "etcd01" }),
         encoding: "utf8",
       });
     expect(run("fail", "no good")).toMatchObject({ status: 1, stderr: "etcd01: no good\n" });

@@ -27,6 +27,7 @@ describe.skipIf(reason !== undefined)(`the data directory${reason ? ` (${reason}
   const host = hostForEach();
   const cluster = new PaperCluster(host);
   const member = (call: string) => cluster.run("member", call, RUNNING);
+  const leave = (before = "") => cluster.run("leave", `${before} take_member_away`, RUNNING);
   const good = { status: 0, stdout: "", stderr: "" };
   const files = (path = DATA) =>
     host.sh(`cd ${path} 2>/dev/null && find . ! -type d | sort | cut -c 3- || true`).split("\n");
@@ -62,12 +63,12 @@ describe.skipIf(reason !== undefined)(`the data directory${reason ? ` (${reason}
     test.each([
       ["a first start", "touch /var/lib/etcd-on-pulumi/first-start.env; rm -f $FORMED; empty_data"],
       ["a join", "rm -r $DATA/member; read_revision 'join 2026-11-22T10:20:30Z'; first_start"],
-      ["the end of its member", "remove"],
+      ["the end of its member", undefined],
     ])("keeps them over %s", (_, call) => {
       etcdMade();
       host.sh(writeJournal("cafe", "a1"));
       host.sh("echo 'echo active >/var/paper/property-ActiveState' >/var/paper/on-start");
-      expect(member(`true ${call.replace(/^/, "; ")}`).status).toBe(0);
+      expect((call === undefined ? leave() : member(call)).status).toBe(0);
       expect(files()).toEqual(OTHERS);
     });
 
@@ -76,7 +77,7 @@ describe.skipIf(reason !== undefined)(`the data directory${reason ? ` (${reason}
       host.sh(writeJournal("cafe", "a1"));
       host.sh(`mkdir ${DATA}/member/notes; echo mine >${DATA}/member/notes/x; echo mine >${DATA}/member/snap/db.bak
         ln -s /etc/passwd ${DATA}/member/snap/${SEGMENT}.snap.db`);
-      const { status, stderr } = member("remove");
+      const { status, stderr } = leave();
       expect(status).toBe(0);
       expect(stderr).toContain("has something that etcd did not create: ");
       const [, aside = ""] =
@@ -103,7 +104,7 @@ describe.skipIf(reason !== undefined)(`the data directory${reason ? ` (${reason}
 
   describe("whose member is left", () => {
     const removed = () => {
-      const { status, stderr } = member("remove");
+      const { status, stderr } = leave();
       expect(status).toBe(0);
       return stderr;
     };
@@ -141,8 +142,8 @@ describe.skipIf(reason !== undefined)(`the data directory${reason ? ` (${reason}
     test("goes in the next run after one that was killed in the middle of it", () => {
       host.sh(`echo 'cafe a1' >${STATE}/identity`);
       const dying =
-        'eval "$(declare -f below_member | sed \'1s/.*/dying ()/\')"; below_member() { dying "$@"; case $* in *-delete) exit 9 ;; esac; }; remove';
-      expect(member(dying).status).toBe(9);
+        'eval "$(declare -f below_member | sed \'1s/.*/dying ()/\')"; below_member() { dying "$@"; case $* in *-delete) exit 9 ;; esac; };';
+      expect(leave(dying).status).toBe(9);
       expect(files().filter((path) => path.includes("wal"))).not.toEqual([]);
       expect(removed()).not.toContain("left unchanged");
       expect(host.sh(`ls -d ${DATA}*`)).toBe(STATE);
@@ -154,8 +155,8 @@ describe.skipIf(reason !== undefined)(`the data directory${reason ? ` (${reason}
       ownDisk("mkdir -p /var/disk/lost+found; chmod 0700 /var/disk/lost+found");
       host.sh(writeJournal("cafe", "a1"));
       etcdMade();
-      expect(member("remove")).toEqual({ ...good, stderr: "etcd01: member a1 left the cluster\n" });
-      expect(member("remove").status).toBe(0);
+      expect(leave()).toEqual({ ...good, stderr: "etcd01: member a1 left the cluster\n" });
+      expect(leave().status).toBe(0);
       expect(host.sh(`mountpoint ${DATA}; ls -A ${DATA}`)).toBe(
         `${DATA} is a mountpoint\nlost+found`,
       );
@@ -172,7 +173,7 @@ describe.skipIf(reason !== undefined)(`the data directory${reason ? ` (${reason}
       }
       host.sh(writeJournal("cafe", "a1"));
       etcdMade();
-      expect(member("remove").status).toBe(0);
+      expect(leave().status).toBe(0);
       expect(owner()).toBe("daemon:users 751");
       // Another one's is not what was there before.
       expect(host.sh(`ls ${STATE}/found-data 2>/dev/null || echo none`)).toBe("none");
@@ -186,7 +187,7 @@ describe.skipIf(reason !== undefined)(`the data directory${reason ? ` (${reason}
       expect(member("own_data").status).toBe(0);
       host.sh(writeJournal("cafe", "a1"));
       etcdMade();
-      expect(member("remove").status).toBe(0);
+      expect(leave().status).toBe(0);
       expect(host.sh(`stat -c '%U:%G %a' ${DATA}`)).toBe("root:root 700");
     });
 
@@ -203,7 +204,7 @@ describe.skipIf(reason !== undefined)(`the data directory${reason ? ` (${reason}
         /^aside\.removed-a1-\S+\netcd 700$/,
       );
       host.sh(`mkdir -p ${DATA}/member/wal; touch ${STATE}/first-start.env`);
-      expect(member("empty_data; remove").status).toBe(0);
+      expect([member("empty_data").status, leave().status]).toEqual([0, 0]);
       expect(
         host.sh(`cat ${DATA}/aside.removed-*/member/snap/db; ls /var/lib | grep '^etcd'`),
       ).toBe("etcd\netcd\netcd-on-pulumi");
@@ -225,7 +226,7 @@ describe.skipIf(reason !== undefined)(`the data directory${reason ? ` (${reason}
       host.sh(/\((mv [^)]*)\)/.exec(finding)?.[1] ?? "false");
       expect(findings()).toEqual([]);
       host.sh(`mkdir ${STATE}; mkdir -p ${DATA}/member/wal; touch ${STATE}/first-start.env`);
-      expect(member("empty_data; remove")).toEqual(good);
+      expect([member("empty_data"), leave()]).toEqual([good, good]);
       expect(host.sh(`cat ${DATA}/member.foreign/wal/x`)).toBe("theirs");
     });
 
@@ -260,12 +261,13 @@ describe.skipIf(reason !== undefined)(`the data directory${reason ? ` (${reason}
       "empty_data",
       "set_aside removed-a1",
       "delete_data",
-      "remove",
+      "take_member_away",
     ])("is not followed by: %s", (call) => {
       const before = host.sh("cd /var/srv-data; find . -printf '%p %u %m %T@\\n' | sort");
-      const { status, stderr } = member(call);
+      const leaves = call === "take_member_away";
+      const { status, stderr } = leaves ? leave() : member(call);
       expect(stderr).toContain(`etcd01: has a symbolic link at ${DATA}, `);
-      expect(status).toBe(call === "remove" ? 0 : 1);
+      expect(status).toBe(leaves ? 0 : 1);
       expect(host.sh("cd /var/srv-data; find . -printf '%p %u %m %T@\\n' | sort")).toBe(before);
     });
   });
@@ -273,8 +275,8 @@ describe.skipIf(reason !== undefined)(`the data directory${reason ? ` (${reason}
   test("with a link for member/, which its user may plant, is not followed either", () => {
     host.sh(`rm -rf ${DATA}/member; mkdir -p /var/victim/snap; echo victim >/var/victim/snap/db
       chown -R etcd:etcd /var/victim ${DATA}; ln -s /var/victim ${DATA}/member; touch ${STATE}/first-start.env`);
-    for (const call of ["empty_data", "set_aside x", "delete_data", "remove"]) {
-      expect(member(call).stderr).toContain(
+    for (const call of ["empty_data", "set_aside x", "delete_data", "take_member_away"]) {
+      expect((call === "take_member_away" ? leave() : member(call)).stderr).toContain(
         `has a symbolic link at ${DATA}/member, which is not followed`,
       );
       expect(host.sh("cat /var/victim/snap/db")).toBe("victim");
@@ -295,8 +297,9 @@ END
       setpriv --reuid etcd --regid etcd --clear-groups bash /var/hostile >/dev/null 2>&1 </dev/null &`);
     const ready = "mkdir -p $DATA; chown etcd:etcd $DATA";
     member(
-      `for turn in 1 2 3; do for call in delete_data 'set_aside x' empty_data; do ${ready}; ($call) || true; done; done; remove`,
+      `for turn in 1 2 3; do for call in delete_data 'set_aside x' empty_data; do ${ready}; ($call) || true; done; done`,
     );
+    leave();
     expect(host.sh("cat /var/victim/snap/db")).toBe("victim");
     // Whoever is careless there is led astray.
     member(

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { ScriptName } from "../../../components/scripts/bundle";
+import type { Part } from "../../support/install-parts";
 import { PaperCluster, STATE } from "../../support/paper-cluster";
 import { hostForEach, type Outcome, whyNot } from "../../support/paper-host";
 import { RUNNING, runningMember } from "../../support/paper-member";
@@ -38,23 +39,23 @@ describe.skipIf(reason !== undefined)(`a failure${reason ? ` (${reason})` : ""}`
     expect(stderr, what).toContain(words);
   };
 
-  test.each<[ScriptName, string, readonly string[]]>([
+  test.each<[ScriptName | Part, string, readonly string[]]>([
     [
       "host",
       "apply 'repair 2026-11-22T10:20:30Z'",
       ["chmod", "nft", "systemctl", "mv", "stat", "awk"],
     ],
-    ["host", "remove", ["systemctl", "rm", "userdel"]],
+    ["leave", "remove", ["systemctl", "rm", "userdel"]],
     ["files", "apply 'repair 2026-11-22T10:20:30Z'", ["chmod", "chown", "mv", "setpriv", "mkdir"]],
-    ["files", "remove_files", ["rm"]],
+    ["leave", "remove_leaves", ["rm"]],
     ["binaries", "apply 'repair 2026-11-22T10:20:30Z'", ["mkdir", "mktemp", "sha256sum"]],
-    ["binaries", "remove_binaries", ["rm"]],
+    ["leave", "remove_binaries", ["rm"]],
     [
       "member",
       "apply 'repair 2026-11-22T10:20:30Z'",
       ["chmod", "chown", "mv", "systemctl", "date"],
     ],
-    ["member", "remove", ["rm", "systemctl"]],
+    ["leave", "take_member_away", ["rm", "systemctl"]],
     ["health", "apply gate", ["awk", "systemctl"]],
     ["lost", "apply lost", ["awk", "mktemp"]],
   ])(
@@ -82,7 +83,7 @@ describe.skipIf(reason !== undefined)(`a failure${reason ? ` (${reason})` : ""}`
     },
   );
 
-  test.each<[string, ScriptName, string, string]>([
+  test.each<[string, ScriptName | Part, string, string]>([
     [
       "/run",
       "probe",
@@ -190,7 +191,7 @@ describe.skipIf(reason !== undefined)(`a failure${reason ? ` (${reason})` : ""}`
       "final_snapshot",
       "doing 'clearing the alarms'; x=$(status_field $LOCAL Revision)",
     ]) {
-      const outcome = cluster.run("member", call, VALUES);
+      const outcome = cluster.run(call === "final_snapshot" ? "leave" : "member", call, VALUES);
       explained(
         outcome,
         call.startsWith("final")

@@ -7,6 +7,7 @@ const PKI = "/etc/kubernetes/pki/etcd";
 const REVISION = "create 2026-11-22T10:20:30Z";
 
 const FILES = {
+  ADDRESS: "192.168.1.83",
   PKI,
   ISSUER: "-",
   CLIENT_PEM: "certificate client",
@@ -27,7 +28,7 @@ describe.skipIf(reason !== undefined)(`step files${reason ? ` (skipped: ${reason
 
   const apply = (change: Partial<typeof FILES> = {}) =>
     host.run("files", ["apply", REVISION], { ...FILES, ...change });
-  const remove = () => host.run("files", ["remove"], FILES);
+  const remove = () => host.run("leave", ["remove_leaves"], FILES);
   beforeEach(() => {
     host.sh("getent passwd etcd >/dev/null || useradd --system --user-group etcd");
   });
@@ -159,6 +160,45 @@ describe.skipIf(reason !== undefined)(`step files${reason ? ` (skipped: ${reason
     expect([remove(), remove()]).toEqual([good, good]);
   });
 
+  const current = () => {
+    // Valid for a day.
+    host.sh(
+      `openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /tmp/k -out /tmp/server.pem -subj /CN=x -days 1 2>/dev/null`,
+    );
+    return host.sh("cat /tmp/server.pem");
+  };
+
+  describe("of a member that is to move", () => {
+    const files = () =>
+      host.sh(
+        `cd ${PKI}; grep -l 'certificate ' *.pem*; cat ${state("issuer")} ${state("issuer.next")} 2>/dev/null || true`,
+      );
+    const runsAt = (address: string) =>
+      host.sh(`touch ${state("formed")}; printf 'PRIVATE_IP=${address}\\n' >/etc/etcd.env`);
+
+    test("wait beside those in use, which are good until then, and so does the mark of their CA", () => {
+      apply({ SERVER_PEM: current() });
+      runsAt("192.168.1.99");
+      expect(apply({ ISSUER: "2027" })).toEqual(good);
+      expect(files()).toBe("client.pem\npeer.pem\npeer.pem.next\nserver.pem.next\n-\n2027");
+      // The receipt is that of the end.
+      expect(host.run("probe", ["differences", state("receipts/files")]).stdout).toContain(
+        `${PKI}/server.pem changed\n`,
+      );
+      // The move was taken back.
+      runsAt(FILES.ADDRESS);
+      expect(apply()).toEqual(good);
+      expect(files()).toBe("client.pem\npeer.pem\nserver.pem\n-");
+    });
+
+    test("replace those that have expired at once", () => {
+      apply({ SERVER_PEM: "expired or no certificate at all" });
+      runsAt("192.168.1.99");
+      expect(apply()).toEqual(good);
+      expect(files()).toBe("client.pem\npeer.pem\nserver.pem\n-");
+    });
+  });
+
   describe("with a pair for the gateway", () => {
     const pair = {
       GATEWAY_PEM: "certificate gateway",
@@ -173,14 +213,6 @@ describe.skipIf(reason !== undefined)(`step files${reason ? ` (skipped: ${reason
       host.sh(
         `(exec -a etcd bash -c 'while :; do sleep 9; done' ${flags.join(" ")}) >/dev/null 2>&1 & echo $! >/var/paper/property-MainPID`,
       );
-    const current = () => {
-      // Valid for a day.
-      host.sh(
-        `openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /tmp/k -out /tmp/server.pem -subj /CN=x -days 1 2>/dev/null`,
-      );
-      return host.sh("cat /tmp/server.pem");
-    };
-
     test("bring it along for the etcd user alone, and take it away", () => {
       expect(apply(pair)).toEqual(good);
       expect(files().split("\n")).toEqual([
@@ -191,7 +223,7 @@ describe.skipIf(reason !== undefined)(`step files${reason ? ` (skipped: ${reason
       ]);
       expect(host.sh(`grep -c . ${state("receipts/files")}`)).toBe("11");
       expect(host.sh(`cat ${state("receipts/files")}`)).not.toContain(CANARY);
-      expect(host.run("files", ["remove"], { ...FILES, ...pair })).toEqual(good);
+      expect(host.run("leave", ["remove_leaves"], { ...FILES, ...pair })).toEqual(good);
       expect(files()).toBe("");
     });
 
@@ -237,15 +269,5 @@ describe.skipIf(reason !== undefined)(`step files${reason ? ` (skipped: ${reason
       expect(apply()).toEqual(good);
       expect(host.sh(`cat ${PKI}/gateway.pem`)).toBe(pair.GATEWAY_PEM);
     });
-  });
-
-  test("need the user first", () => {
-    host.sh("userdel etcd");
-    expect(apply()).toEqual({
-      ...good,
-      status: 1,
-      stderr: "etcd01: has no etcd user; run the host step first\n",
-    });
-    expect(host.sh("ls -d /etc/kubernetes 2>/dev/null || true")).toBe("");
   });
 });

@@ -7,6 +7,7 @@ const REVISION = "create 2026-11-22T10:20:30Z";
 
 const HOST = {
   ADDRESS: "127.0.0.1",
+  VERSION: "3.6.14",
   NODES: "etcd01 127.0.0.1\netcd02 127.0.0.2\netcd03 ::1",
   UPGRADE: "no",
   MANAGE_HOSTS: "yes",
@@ -28,7 +29,7 @@ describe.skipIf(reason !== undefined)(`step host${reason ? ` (skipped: ${reason}
 
   const apply = (change: Partial<typeof HOST> = {}) =>
     host.run("host", ["apply", REVISION], { ...HOST, ...change });
-  const remove = () => host.run("host", ["remove"], HOST);
+  const remove = () => host.run("leave", ["remove"], HOST);
   const hosts = () => host.sh("cat /etc/hosts");
   const block =
     "# BEGIN etcd on Pulumi\n127.0.0.1\tetcd01\n127.0.0.2\tetcd02\n::1\tetcd03\n# END etcd on Pulumi";

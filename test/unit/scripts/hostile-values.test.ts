@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { ScriptName } from "../../../components/scripts/bundle";
+import type { Part } from "../../support/install-parts";
 import { PaperCluster, STATE } from "../../support/paper-cluster";
 import { hostForEach, type Outcome, whyNot } from "../../support/paper-host";
 import { RUNNING, runningMember } from "../../support/paper-member";
@@ -96,27 +97,33 @@ describe.skipIf(reason !== undefined)(`hostile values${reason ? ` (${reason})` :
   });
 
   describe("in the member list end every step before any use of them, and say whose they are", () => {
-    const steps: readonly (readonly [string, ScriptName, string, Record<string, string>])[] = [
+    const steps: readonly (readonly [string, ScriptName | Part, string, Record<string, string>])[] =
       [
-        "move",
-        "member",
-        "apply 'move 2026-11-22T10:20:30Z # here to there'",
-        { ADDRESS: "127.0.0.9" },
-      ],
-      ["restart", "member", "apply 'repair 2026-11-22T10:20:30Z'", { UNIT_TEXT: "[Service] new" }],
-      ["join", "member", "rm -rf $DATA/member; apply 'join 2026-11-22T10:20:30Z'", {}],
-      [
-        "start",
-        "member",
-        "echo inactive >/var/paper/property-ActiveState; apply 'repair 2026-11-22T10:20:30Z'",
-        {},
-      ],
-      ["recover", "member", "apply 'recover 2026-11-22T10:20:30Z cluster=cafe'", {}],
-      ["leave", "member", "remove", {}],
-      ["lost", "lost", "apply lost", {}],
-      ["host", "host", "apply 'create 2026-11-22T10:20:30Z'", {}],
-      ["gate", "health", "apply gate", {}],
-    ];
+        [
+          "move",
+          "member",
+          "apply 'move 2026-11-22T10:20:30Z # here to there'",
+          { ADDRESS: "127.0.0.9" },
+        ],
+        [
+          "restart",
+          "member",
+          "apply 'repair 2026-11-22T10:20:30Z'",
+          { UNIT_TEXT: "[Service] new" },
+        ],
+        ["join", "member", "rm -rf $DATA/member; apply 'join 2026-11-22T10:20:30Z'", {}],
+        [
+          "start",
+          "member",
+          "echo inactive >/var/paper/property-ActiveState; apply 'repair 2026-11-22T10:20:30Z'",
+          {},
+        ],
+        ["recover", "member", "apply 'recover 2026-11-22T10:20:30Z cluster=cafe'", {}],
+        ["leave", "leave", "remove", {}],
+        ["lost", "lost", "apply lost", {}],
+        ["host", "host", "apply 'create 2026-11-22T10:20:30Z'", {}],
+        ["gate", "health", "apply gate", {}],
+      ];
 
     test.each(steps)("%s", (_, script, call, change) => {
       const outcomes = cluster.each(
@@ -201,10 +208,13 @@ describe.skipIf(reason !== undefined)(`hostile values${reason ? ` (${reason})` :
     }
   });
 
-  test("in the journal are words of etcd's at most", () => {
+  test.each([
+    ["leave", 'was_removed || true; fail "$(journal 9)"'],
+    ["member", 'fail "$(why etcd.service) $(journal 9)"'],
+  ] as const)("in the journal are words of etcd's at most, to the step %s", (step, call) => {
     const outcomes = cluster.each(
-      "member",
-      'was_removed || true; fail "$(why etcd.service) $(journal 9)"',
+      step,
+      call,
       VALUES,
       SITUATIONS.map(
         (situation) =>
@@ -239,7 +249,7 @@ describe.skipIf(reason !== undefined)(`hostile values${reason ? ` (${reason})` :
     }
   });
 
-  test.each<[string, ScriptName]>([
+  test.each<[string, ScriptName | Part]>([
     ["host", "host"],
     ["member", "member"],
   ])("as a step's revision are words in its receipt on the %s", (_, script) => {

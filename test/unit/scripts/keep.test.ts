@@ -5,7 +5,7 @@ import { RUNNING, runningMember } from "../../support/paper-member";
 
 const reason = whyNot();
 const KEPT = `${STATE}/kept`;
-const RELEASED = `${STATE}/released`;
+const CONFIGURED = `${STATE}/configured`;
 const VALUES = {
   ...RUNNING,
   NODES: "etcd01 192.168.1.83\netcd02 192.168.1.84\netcd03 192.168.1.85",
@@ -18,19 +18,18 @@ const VALUES = {
   SHA256_ARM64: "",
   PKI,
 };
-/** What each step's removal takes away, beside other things. */
+/** Something of each part that is removed. */
 const OWN = {
   host: "/etc/etcd-firewall.nft",
   binaries: "/opt/etcd-on-pulumi",
   files: `${PKI}/server.pem`,
   member: "/var/lib/etcd",
 } as const;
-const STEPS = ["host", "binaries", "files", "member"] as const;
 
 describe.skipIf(reason !== undefined)(`keep.sh${reason ? ` (${reason})` : ""}`, () => {
   const host = hostForEach();
   const cluster = new PaperCluster(host);
-  const run = (script: (typeof STEPS)[number] | "health" | "probe", call: string) =>
+  const run = (script: "host" | "leave" | "probe", call: string) =>
     cluster.run(script, call, VALUES);
   const exists = (path: string) => host.sh(`[ -e ${path} ] && echo yes || echo no`) === "yes";
   /** Everything that a removal could touch. */
@@ -55,153 +54,184 @@ describe.skipIf(reason !== undefined)(`keep.sh${reason ? ` (${reason})` : ""}`, 
       sed -i '1i # Managed by etcd on Pulumi' /etc/systemd/system/etcd.service; : >/var/paper/systemctl`);
   });
 
-  describe.each(STEPS)("the delete of step %s", (step) => {
-    test("of a node that stays removes nothing, and says so", () => {
-      host.sh(`touch ${KEPT}`);
-      const before = all();
-      expect(run(step, held("delete"))).toEqual({
-        ...good,
-        stderr: "etcd01: nothing was removed, because the node stays in the configuration\n",
-      });
-      expect(all()).toEqual(before);
-      expect(cluster.changes()).toEqual([]);
-    });
+  const REMOVED = Object.values(OWN);
 
-    test("of which nobody knows why it comes fails, removes nothing and says what would help", () => {
-      host.sh(`touch ${KEPT}`);
-      const before = all();
-      expect(run(step, "delete")).toMatchObject({
-        status: 1,
-        stderr: expect.stringMatching(
-          /^etcd01: nothing was removed: etcd01-health must be deleted first,.* remove the file \/var\/lib\/etcd-on-pulumi\/kept on this host and repeat\n$/,
-        ),
-      });
-      expect(all()).toEqual(before);
-      expect(cluster.changes()).toEqual([]);
+  test("the delete of a node that stays removes nothing, and says so", () => {
+    host.sh(`touch ${KEPT}`);
+    const before = all();
+    expect(run("leave", held(`cp $LOCK ${CONFIGURED}; delete`))).toEqual({
+      ...good,
+      status: 1,
+      stderr:
+        "etcd01: nothing was removed, because the node stays in the configuration. This step cannot be replaced: run pulumi up again without --replace, after pulumi state untaint if it is tainted, and with the provider that it had. In a destroy: without --run-program\n",
     });
-
-    test("removes what the gate's delete has released", () => {
-      host.sh(`touch ${KEPT}`);
-      // A repeated destroy has nothing to release any more.
-      expect(run("health", "delete; delete")).toEqual(good);
-      expect([exists(KEPT), exists(RELEASED)]).toEqual([false, true]);
-      if (step !== "member") {
-        run("member", "remove");
-      }
-      expect(exists(OWN[step])).toBe(true);
-      expect(run(step, "delete").status).toBe(0);
-      expect(exists(OWN[step])).toBe(false);
-    });
-
-    test("is refused while somebody else's up is at work on a released host", () => {
-      host.sh(`touch ${RELEASED}`);
-      const before = all();
-      expect(run(step, held("delete"))).toMatchObject({
-        status: 1,
-        stderr:
-          "etcd01: not touched: this host is locked by alice@laptop; wait until that run is done\n",
-      });
-      expect(all()).toEqual(before);
-    });
-
-    test("finds a release taken back by the create of any step but the gate's", () => {
-      host.sh(`touch ${RELEASED}`);
-      run(
-        step,
-        "preflight_findings() { :; }; upgrade() { exit 1; }; UPGRADE=yes; apply 'repair 2026-11-22T10:20:30Z'",
-      );
-      expect([exists(KEPT), exists(RELEASED)]).toEqual([true, false]);
-    });
+    host.sh(`rm ${CONFIGURED}`);
+    expect(all()).toEqual(before);
+    expect(cluster.changes()).toEqual([]);
   });
 
-  describe("of a member that its own step cannot remove", () => {
-    beforeEach(() => {
-      host.sh(`touch ${RELEASED}`);
+  test.each([
+    ["whose configuration is not known yet", ""],
+    ["while an earlier one was interrupted", `echo 'bob@desk' >${CONFIGURED};`],
+  ])("is refused while somebody else's up is at work there, %s", (_, prelude) => {
+    host.sh(`touch ${KEPT}`);
+    const before = all();
+    expect(run("leave", held(`${prelude} delete`))).toMatchObject({
+      status: 1,
+      stderr:
+        "etcd01: not touched: this host is locked by alice@laptop; wait until that run is done\n",
+    });
+    host.sh(`rm -f ${CONFIGURED}`);
+    expect(all()).toEqual(before);
+  });
+
+  describe("after an up that did not come to its end the delete", () => {
+    const interrupted = (ago: string) =>
+      host.sh(`echo 'alice@laptop (stack prod)' >${CONFIGURED}; touch -d '${ago}' ${CONFIGURED}`);
+
+    test("is refused for a while, with the seconds that are left: it may be that up's own", () => {
+      host.sh(`touch ${KEPT}`);
+      interrupted("-20 seconds");
+      const before = all();
+      const { status, stderr } = run("leave", "delete");
+      expect(status).toBe(1);
+      expect(stderr).toMatch(
+        /^etcd01: nothing was removed: the pulumi up by alice@laptop \(stack prod\) has this node in its configuration and was interrupted 2\d s ago; one of its steps may still be on its way to this host\. Repeat in 1[56]\d s\n$/,
+      );
+      expect(all()).toEqual(before);
+      expect(cluster.changes()).toEqual([]);
     });
 
     test.each([
-      ["files", `${PKI}/server.pem`],
-      ["binaries", "/opt/etcd-on-pulumi"],
-    ] as const)("the delete of %s leaves what the member needs", (step, path) => {
-      expect(run(step, "delete")).toEqual(good);
-      expect(exists(path)).toBe(true);
+      ["later", "-181 seconds"],
+      ["when the clock was set back", "+20 minutes"],
+    ])("removes everything %s", (_, ago) => {
+      host.sh(`touch ${KEPT}`);
+      interrupted(ago);
+      expect(run("leave", "delete").status).toBe(0);
+      expect(REMOVED.map(exists)).not.toContain(true);
     });
 
-    test("the host's delete, the last, lets it leave and removes everything", () => {
-      const { status, stderr } = run("host", "delete");
-      expect({ status, stderr }).toEqual({
-        status: 0,
-        stderr: "etcd01: member a1 left the cluster\n",
-      });
-      expect(cluster.changes().at(-1)).toContain("member remove a1");
-      expect([...Object.values(OWN), STATE, "/etc/etcd.env"].map(exists)).not.toContain(true);
+    test("removes everything at once where the gate never saw a member in order", () => {
+      interrupted("-1 second");
+      expect(run("leave", "delete").status).toBe(0);
+      expect(REMOVED.map(exists)).not.toContain(true);
     });
+  });
 
-    test("the host's delete removes nothing when the cluster does not let it go", () => {
-      cluster.is({ members: THREE, leader: "a2", sick: ["192.168.1.84", "192.168.1.85"] });
-      const before = all();
-      expect(run("host", "delete").stderr).toContain("etcd01: cannot leave: of the 2 voters");
-      expect(all()).toEqual(before);
+  test("is refused where the member is another stack's by now", () => {
+    host.sh(`echo etcd-cluster-other >${STATE}/token`);
+    const before = all();
+    expect(run("leave", "delete")).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining(
+        "etcd01: nothing was removed: this host has a member of the cluster with the token etcd-cluster-other, and this stack's is ",
+      ),
     });
+    expect(all()).toEqual(before);
+  });
 
-    test("the last one leaves its snapshot all the same", () => {
-      cluster.is({ members: THREE.slice(0, 1) });
-      expect(run("host", "unset SNAPSHOT; delete").stderr).toContain("etcd01: final snapshot: ");
+  test("is refused where another node of this stack has the host by now", () => {
+    host.sh("printf '# Managed by etcd on Pulumi\\nPEER_NAME=etcd04\\n' >/etc/etcd.env");
+    const before = all();
+    expect(run("leave", "delete")).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining(
+        "etcd01: nothing was removed: this host is the node etcd04 now. Nothing of etcd01 is left here;",
+      ),
     });
+    expect(all()).toEqual(before);
+  });
+
+  test("the delete lets the member leave and removes everything, also twice", () => {
+    host.sh(`touch ${KEPT}`);
+    expect(run("leave", "delete")).toEqual({
+      ...good,
+      stderr: "etcd01: member a1 left the cluster\n",
+    });
+    expect(cluster.changes().at(-1)).toContain("member remove a1");
+    expect([...REMOVED, STATE, "/etc/etcd.env"].map(exists)).not.toContain(true);
+    expect(run("leave", "delete")).toEqual(good);
+  });
+
+  test("the delete removes nothing when the cluster does not let the member go", () => {
+    cluster.is({ members: THREE, leader: "a2", sick: ["192.168.1.84", "192.168.1.85"] });
+    const before = all();
+    expect(run("leave", "delete").stderr).toContain("etcd01: cannot leave: of the 2 voters");
+    expect(all()).toEqual(before);
+  });
+
+  test("the last one leaves a snapshot, also where nobody says whether", () => {
+    cluster.is({ members: THREE.slice(0, 1) });
+    expect(run("leave", "unset SNAPSHOT; delete").stderr).toContain("etcd01: final snapshot: ");
   });
 
   test("a host whose gate never saw a member in order can be cleaned without it", () => {
     host.sh(`rm ${STATE}/formed`);
-    expect(run("host", "delete")).toEqual(good);
+    expect(run("leave", "delete")).toEqual(good);
     expect([...Object.values(OWN), STATE].map(exists)).not.toContain(true);
     expect(cluster.changes()).toEqual([]);
   });
 
-  describe("a step that a killed run began, of which the state knows nothing, is undone by the host's delete:", () => {
+  describe("what a killed run began, of which the state knows nothing, is undone:", () => {
     const leftovers = () =>
-      [...Object.values(OWN), STATE, "/etc/etcd.env", "/etc/systemd/system/etcd.service"].filter(
-        exists,
-      );
+      [...REMOVED, STATE, "/etc/etcd.env", "/etc/systemd/system/etcd.service"].filter(exists);
 
     test("certificates and a release without a receipt", () => {
-      run("member", "remove");
+      run("leave", "take_member_away");
       host.sh(`rm -f ${STATE}/receipts/{files,binaries}`);
       expect(leftovers()).toEqual(expect.arrayContaining([OWN.binaries, OWN.files]));
-      expect(run("host", "delete")).toEqual(good);
+      expect(run("leave", "delete")).toEqual(good);
       expect(leftovers()).toEqual([]);
     });
 
     test("what the member's step has claimed and begun to write", () => {
-      run("member", "remove");
+      run("leave", "take_member_away");
       const unit = "/etc/systemd/system/etcd.service";
-      host.sh(`rm -f ${unit}; printf '%s\\n' ${PKI}/ca.pem /etc/etcd.env ${unit} >>${STATE}/made-files
+      host.sh(`rm -f ${unit} ${STATE}/receipts/member; printf '%s\\n' ${PKI}/ca.pem /etc/etcd.env ${unit} >>${STATE}/made-files
         mkdir -p ${PKI}; touch ${PKI}/ca.pem; printf 'ETCD_NAME=etcd01\\n' >/etc/etcd.env`);
-      expect(run("host", "delete")).toEqual(good);
+      expect(run("leave", "delete")).toEqual(good);
       expect(leftovers()).toEqual([]);
       expect(exists(`${PKI}/ca.pem`)).toBe(false);
     });
   });
 
   describe("an up that has locked the host", () => {
-    const look = (words: string) =>
-      run("probe", `SILENCE_SECONDS=1; keep_lock < <(printf '%s' '${words}')`);
+    const hears = (words: string) =>
+      run(
+        "probe",
+        `HOLDER='alice@laptop'; SILENCE_SECONDS=1; keep_lock < <(printf '%s' '${words}')`,
+      );
 
-    test("takes the release back when it says that the node stays", () => {
-      host.sh(`touch ${RELEASED}`);
-      expect(look("\nkeep\n\n")).toEqual(good);
-      expect([exists(KEPT), exists(RELEASED)]).toEqual([true, false]);
+    test("leaves its words there when it says that the node stays, and ends without a word", () => {
+      expect(hears("\nkeep 0.1.0\n\n")).toEqual(good);
+      expect(host.sh(`cat ${CONFIGURED}`)).toBe("alice@laptop");
     });
 
-    test("leaves it when it only looks: it may be another stack's", () => {
-      host.sh(`touch ${RELEASED}`);
-      look("\n\n");
-      expect([exists(KEPT), exists(RELEASED)]).toEqual([false, true]);
+    test("leaves nothing when it says that it has come to its end", () => {
+      expect(hears("keep 0.1.0\n\ndone\n")).toEqual(good);
+      expect(exists(CONFIGURED)).toBe(false);
     });
 
-    test("leaves a host without a member free to be cleaned", () => {
-      host.sh(`touch ${RELEASED}; rm ${STATE}/formed`);
-      look("keep\n");
-      expect([exists(KEPT), exists(RELEASED)]).toEqual([false, false]);
+    test("leaves nothing when it only looks: it may be another stack's", () => {
+      hears("\n\n");
+      expect(exists(CONFIGURED)).toBe(false);
+    });
+
+    test("says that it lives: the time is that of its last word", () => {
+      run(
+        "probe",
+        `HOLDER='alice@laptop'; SIGN_OF_LIFE_SECONDS=1; SILENCE_SECONDS=3
+        keep_lock < <(printf 'keep 0.1.0\\n'; command sleep 0.2; touch -d '-1 hour' ${CONFIGURED}; command sleep 1.2; printf '\\n'; command sleep 0.3; stat -c %Y ${CONFIGURED} >/var/paper/seen)`,
+      );
+      const seen = Number(host.sh("cat /var/paper/seen"));
+      expect(Number(host.sh("date +%s")) - seen).toBeLessThan(60);
+    });
+
+    test("leaves no trace of itself on a host that has nothing of this program", () => {
+      host.sh(`rm -rf ${STATE}`);
+      expect(hears("keep 0.1.0\n")).toEqual(good);
+      expect(exists(STATE)).toBe(false);
     });
   });
 });

@@ -12,7 +12,11 @@ describe.skipIf(reason !== undefined)(`lock.sh${reason ? ` (${reason})` : ""}`, 
   const host = hostForEach();
   const good = { status: 0, stdout: "", stderr: "" };
   const run = (call: string, HOLDER = "") =>
-    host.run("probe", ["eval", `${FILES}; ${call}`], { HOLDER, MARK: "x" });
+    host.run(
+      call.includes("refuse_if_held") ? "leave" : "probe",
+      ["eval", `${FILES}; ${call}`],
+      HOLDER === "" ? { MARK: "x" } : { HOLDER, MARK: "x" },
+    );
   /** While somebody has these locks in a process of their own, for so many seconds. */
   const beside = (locks: string, call: string, HOLDER = "", seconds = 30) =>
     run(

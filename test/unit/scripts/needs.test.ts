@@ -10,7 +10,7 @@ import { RUNNING, runningMember } from "../../support/paper-member";
 import { callsOf } from "../../support/shell-commands";
 
 const SCRIPTS: readonly ScriptName[] = [
-  ...(["host", "binaries", "files", "member", "drain", "lost", "health", "probe"] as const),
+  ...(["leave", "install", "member", "drain", "lost", "health", "probe"] as const),
 ];
 const NEEDS = readFileSync(join(__dirname, "../../../components/scripts/lib/needs.sh"), "utf8");
 
@@ -193,14 +193,9 @@ describe.skipIf(reason !== undefined)(`on a host${reason ? ` (${reason})` : ""}`
     expect(cluster.run("binaries", manifest, STEP).status).toBe(0);
     host.sh("touch /var/paper/begin; sleep 0.05");
     for (const [script, call] of [
-      ...[
-        ["host", "apply 'create 2026-11-22T10:20:30Z'"] as const,
-        ["binaries", "apply 'create 2026-11-22T10:20:30Z'"] as const,
-      ],
-      ...[["files", "apply 'create 2026-11-22T10:20:30Z'"] as const],
+      ["install", "apply 'create 2026-11-22T10:20:30Z'"] as const,
       ["member", `apply "bootstrap $(date -u +%FT%TZ)"`] as const,
-      ["member", "remove"] as const,
-      ["host", "remove"] as const,
+      ["leave", "remove"] as const,
     ]) {
       const { status, stderr } = cluster.run(script, call, { ...STEP, NODES: bare.NODES });
       expect({ script, call, status, stderr: stderr.replaceAll(/^etcd01: .*\n/gm, "") }).toEqual({

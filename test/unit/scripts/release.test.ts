@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { DEFAULT_VERSION } from "../../../components/etcd/versions";
-import { assemble } from "../../../components/scripts/bundle";
 import { directoryOf, rightEntries, sha256, tarball } from "../../support/artifacts";
+import { assembleAny } from "../../support/install-parts";
 import { hostForEach, whyNot } from "../../support/paper-host";
 import { PaperMirror } from "../../support/paper-mirror";
 import { generator } from "../../support/random";
@@ -73,7 +73,7 @@ describe.skipIf(reason !== undefined)(`a release${reason ? ` (${reason})` : ""}`
     try {
       mirrors.forEach(({ url }, index) => {
         const all = { NODE: "etcd01", ...values({ DOWNLOAD_URL: url, ...change }) };
-        writeFileSync(join(directory, String(index)), assemble("binaries", all));
+        writeFileSync(join(directory, String(index)), assembleAny("binaries", all));
       });
       const told = host.sh(
         `cd ${directory}; for n in $(seq 0 ${tarballs.length - 1}); do

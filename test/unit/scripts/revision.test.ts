@@ -15,7 +15,7 @@ import { RUNNING } from "../../support/paper-member";
 import { generator } from "../../support/random";
 
 const whyNone = whyNot();
-const STEPS: readonly RevisedStep[] = ["host", "binaries", "files", "member", "health", "lost"];
+const STEPS: readonly RevisedStep[] = ["install", "member", "health", "lost"];
 const TIME = "2026-11-22T10:20:30Z";
 const ROUNDS = 5;
 
@@ -36,11 +36,9 @@ function written<Step extends RevisedStep>(step: Step, revision: Revision<Step>)
 }
 
 const round = () => [
-  ...(["host", "binaries", "files"] as const).flatMap((step) => [
-    written(step, { mode: "create", time: time() }),
-    written(step, { mode: "repair", time: time(), reason: reason() }),
-    written(step, { mode: "renew", time: time(), reason: reason() }),
-  ]),
+  written("install", { mode: "create", time: time() }),
+  written("install", { mode: "repair", time: time(), reason: reason() }),
+  written("install", { mode: "renew", time: time(), reason: reason() }),
   written("member", { mode: "bootstrap", time: time() }),
   written("member", { mode: "uninspected", time: time(), reason: reason() }),
   written("member", { mode: "join", time: time() }),
@@ -69,8 +67,8 @@ const WRONG: readonly (readonly [RevisedStep, string])[] = [
   ["member", ""],
   ["member", "join"],
   ["member", `create ${TIME}`],
-  ["host", `bootstrap ${TIME}`],
-  ["host", "create"],
+  ["install", `bootstrap ${TIME}`],
+  ["install", "create"],
   ["member", `Join ${TIME}`],
   ["member", ` join ${TIME}`],
   ["member", `join  ${TIME}`],
@@ -92,7 +90,7 @@ const WRONG: readonly (readonly [RevisedStep, string])[] = [
   ["member", `recover first cafe /root/s.db, ${TIME}`],
   ["member", `rebuild a2, ${TIME}`],
   ["member", `move: 192.168.1.85 to 192.168.1.99, ${TIME}`],
-  ["host", `repair: /etc/hosts changed, ${TIME}`],
+  ["install", `repair: /etc/hosts changed, ${TIME}`],
   ["health", `gate again: what it said before is not understood, ${TIME}`],
 ];
 
@@ -146,9 +144,7 @@ describe.skipIf(whyNone !== undefined)(`read_revision${whyNone ? ` (${whyNone})`
     const wrong = WRONG.filter(([of]) => of === step).map(([, text]) => text);
     const texts = [
       ...wrong,
-      ...CASES.filter((one) => one.step !== step && !STEPS.slice(0, 3).includes(one.step)).map(
-        ({ text }) => text,
-      ),
+      ...CASES.filter((one) => one.step !== step && one.step !== "install").map(({ text }) => text),
     ].filter((text) => !isRevision(step, text));
     expect(texts.length).toBeGreaterThan(5);
     const found = each(
@@ -173,12 +169,14 @@ describe.skipIf(whyNone !== undefined)(`read_revision${whyNone ? ` (${whyNone})`
 
   test.each([
     ["member", "new cluster, 2026-11-22T10:20:30Z"],
-    ["files", "create, 2026-11-22T10:20:30Z"],
+    ["install", "create, 2026-11-22T10:20:30Z"],
     ["health", "gate again: x"],
     ["lost", "member"],
   ] as const)("has the step %s end before it does anything, with a clear message", (step, text) => {
     const before = host.sh("find /var/lib /etc -newer /var/paper | sort");
-    expect(host.run(step, ["apply", text], { ...RUNNING, MARK: "0badcafe" })).toEqual({
+    // The preflight comes first, and has its own words.
+    const call = `refuse_unfit() { :; }; apply '${text}'`;
+    expect(host.run(step, ["eval", call], { ...RUNNING, MARK: "0badcafe" })).toEqual({
       status: 1,
       stdout: "",
       stderr: `etcd01: cannot apply "${text}", which is none of this step's revisions, so nothing was changed. Another release of this program wrote it; run pulumi up with etcd:drift true, which inspects the hosts and makes a new one\n`,

@@ -133,8 +133,11 @@ describe.skipIf(reason !== undefined)(
 
     describe("a step", () => {
       /** As the plugin runs it, in a run that holds the lock or not. */
-      const step = (call: string, { held = false, env = "" } = {}) => {
-        host.write("/var/paper/step", stepInput("health", { NODE: "etcd01", PKI: "/pki" }));
+      const step = (
+        call: string,
+        { held = false, env = "", script = "health" as "health" | "leave" } = {},
+      ) => {
+        host.write("/var/paper/step", stepInput(script, { NODE: "etcd01", PKI: "/pki" }));
         return host.sh(
           `set +e; sed -i 's/sleep 0.2/:/; s/-gt 1200/-gt 3/' /var/paper/step; touch ${LOCK}
         { ${held ? `flock ${LOCK}` : ""} env ${env} "$BASH" -p -s -- ${call} </var/paper/step; echo "exit $?"; } 2>&1`,
@@ -144,7 +147,10 @@ describe.skipIf(reason !== undefined)(
 
       test("runs its script, from the disk or as it has just arrived", () => {
         hears(message(name, packed(text)));
-        expect(step("delete")).toBe("exit 0");
+        const leave = hostScript("leave");
+        hears(message(leave.name, packed(leave.text)));
+        expect(step("delete", { script: "leave" })).toBe("exit 0");
+        hears(message(name, packed(text)));
         // The words are those of the lock, which the script asks for: it ran.
         expect(step("apply 'gate'")).toContain(RAN);
         host.sh(`mkdir -p ${KEPT}; mv ${ARRIVED}/${name}.sh ${KEPT}/`);

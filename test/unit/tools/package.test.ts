@@ -1,5 +1,6 @@
 /** The npm package: what is in it, and that it works where only it is. */
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import {
   cpSync,
   mkdirSync,
@@ -21,7 +22,10 @@ const MINUTE = 60_000;
 
 const BESIDE = ["CHANGELOG.md", "LICENSE", "README.md", "package.json"];
 /** What the package is built from. */
-const SOURCES = [...BESIDE, "tsconfig.json", "tsconfig.build.json", "components", "tools"];
+const SOURCES = [
+  ...BESIDE,
+  ...["tsconfig.json", "tsconfig.build.json", "components", "plugin", "tools"],
+];
 
 const directory = mkdtempSync(join(tmpdir(), "etcd-package-"));
 const project = join(directory, "project");
@@ -64,12 +68,14 @@ function run(script: string) {
   return spawnSync(process.execPath, ["-e", script], { cwd: consumer, encoding: "utf8" });
 }
 
-test("has the components, their types and scripts, and nothing else", () => {
+test("has the components, their types and scripts, the plugin, and nothing else", () => {
   const built = filesBelow("components").flatMap((file) => {
     const base = file.replace(/\.ts$/, "");
     return base === file ? [`dist/${file}`] : [`dist/${base}.js`, `dist/${base}.d.ts`];
   });
-  expect(filesBelow(join(consumer, "node_modules", name))).toEqual([...BESIDE, ...built].sort());
+  expect(filesBelow(join(consumer, "node_modules", name))).toEqual(
+    [...BESIDE, ...built, "plugin/pulumi-resource-etcd-on-pulumi", "plugin/schema.json"].sort(),
+  );
 });
 
 test("exports the component, and knows its release", () => {
@@ -79,6 +85,19 @@ test("exports the component, and knows its release", () => {
   const { stdout, stderr } = run(script);
   expect(stderr).toBe("");
   expect(JSON.parse(stdout)).toEqual({ names: ["EtcdCluster"], PROGRAM_VERSION });
+});
+
+test("has a plugin that starts, says its port and ends when its engine does", async () => {
+  const file = join(consumer, "node_modules", name, "plugin/pulumi-resource-etcd-on-pulumi");
+  // A process of its own stands for the engine.
+  const engine = spawn("sh", ["-c", '"$0" 127.0.0.1:1 & echo $!; sleep 2', file]);
+  let said = "";
+  engine.stdout.on("data", (chunk: Buffer) => {
+    said += chunk.toString();
+  });
+  // Its standard output is closed when the plugin has ended too.
+  await once(engine, "close");
+  expect(said).toMatch(/^\d+\n\d+\n$/);
 });
 
 test("has every script that is sent to a host, as it is", () => {

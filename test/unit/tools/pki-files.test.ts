@@ -21,7 +21,7 @@ const sealed = (value: unknown) => ({
   plaintext: JSON.stringify(value),
 });
 const resource = (type: string, name: string, outputs?: Record<string, unknown>) => ({
-  urn: `urn:pulumi:dev::etcd::etcd:index:Cluster$${type}::${name}`,
+  urn: `urn:pulumi:dev::etcd::etcd-on-pulumi:index:EtcdCluster$${type}::etcd-${name}`,
   type,
   ...(outputs === undefined ? {} : { outputs }),
 });

@@ -1,14 +1,11 @@
 #!/usr/bin/env bash
-# Step "binaries": the etcd release, verified, in a directory of its version. Switching to it is the member's step.
+# The etcd release, verified, in a directory of its version. Switching to it is the member's step.
 # Takes NODE VERSION DOWNLOAD_URL SHA256_AMD64 SHA256_ARM64 (a digest may be empty), LISTED_SUMS (yes: then the SHA256SUMS beside
 # the tarball decides).
 
-export STEP=binaries STEP_MODES="create repair renew"
-
-apply() {
+# install_binaries REVISION
+install_binaries() {
   local directory=$RELEASES/v$VERSION
-  read_revision "$1"
-  take_back
   doing "installing etcd $VERSION in $directory"
   # What a killed run left.
   if [ -d "$RELEASES" ]; then find "$RELEASES" -maxdepth 1 -name '.new.*' -exec rm -rf {} +; fi
@@ -58,11 +55,6 @@ download() {
   # that lost a part is seen by its size then, and repeated, so that nobody waits for slow disks here.
   if [ -e "$FORMED" ]; then sync "$directory" "$directory/etcd" "$directory/etcdctl" "$directory/etcdutl"; fi
   describe "$directory/etcd" "$directory/etcdctl" "$directory/etcdutl" | install_file 0644 root:root "$directory/manifest"
-}
-
-# A member whose own step cannot remove it still needs this: the host's step, the last, takes all of it then.
-remove() {
-  if ! member_is_here; then remove_binaries; fi
 }
 
 remove_binaries() {

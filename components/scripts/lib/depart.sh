@@ -18,6 +18,9 @@ take_member_away() {
   rm -f "$FORMED"
   give_up "$PKI/ca.pem" /etc/etcd.env "$UNIT"
   systemctl daemon-reload
+  # A node that comes back after a removal that was killed finds nothing of this member.
+  rm -rf "$STATE/receipts/member" "$STATE/first-start.env" "$STATE/running" "$STATE/process" "$STATE/wanted" "$STATE/token" "$STATE/good" \
+    "$STATE/version-snapshot" "$STATE/moving" "$STATE/identity" "$STATE/members" "$STATE/recovered" "$STATE/left" "$STATE/trust" "$STATE/abandon"
 }
 
 # Out of the cluster, unless it is out already; the last member leaves a snapshot.
@@ -36,6 +39,8 @@ leave() {
   if [ -z "$own" ]; then return; fi
   if [ "$(wc -l <<<"$list")" -eq 1 ]; then
     if [ "${SNAPSHOT:-yes}" = yes ]; then final_snapshot; fi
+    # With it the cluster ends.
+    install_file 0600 root:root "$LEFT" <<<"${own%% *}"
     return
   fi
   refuse_unauthorised "$endpoints"
@@ -126,10 +131,10 @@ stop_serving() {
   if [ -n "$others" ] && [ -n "$(members "$others")" ]; then systemctl stop etcd.service; fi
 }
 
-# has_left: the member whose data is here did so in an earlier run.
+# has_left: the member whose data is here did so in an earlier run, or its data is gone already. One that serves did not, or has come back.
 has_left() {
   local found
-  [ -e "$LEFT" ] || return 1
+  if [ ! -e "$LEFT" ] || [ "$(unit_property ActiveState)" = active ]; then return 1; fi
   found=$(data_identity)
-  [ "${found#* }" = "$(<"$LEFT")" ]
+  [ -z "$found" ] || [ "${found#* }" = "$(<"$LEFT")" ]
 }

@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
-# Step "host": preflight, packages, the etcd user, names in /etc/hosts, the firewall.
-# Takes NODE ADDRESS NODES (lines "name address") UPGRADE MANAGE_HOSTS FIREWALL CLIENT_NETWORKS MINIMUM_MEMORY MINIMUM_DISK PKI
-# ARCHITECTURES (those whose release can be verified).
+# A host before etcd is on it: packages, the etcd user, the list of nodes, their names in /etc/hosts, the packet filter.
+# Takes NODE NODES (lines "name address") UPGRADE MANAGE_HOSTS FIREWALL CLIENT_NETWORKS METRICS_PORTS PKI, and what the preflight takes
+# (ADDRESS MINIMUM_MEMORY MINIMUM_DISK ARCHITECTURES).
 
-export STEP=host STEP_MODES="create repair renew"
-
-apply() {
-  local findings list=
+# refuse_unfit: the inspection's preflight again, just before the host is touched.
+refuse_unfit() {
+  local findings
   local -a missing=()
   missing_commands "$LOOK_COMMANDS"
   # Without these nothing can be called, not even what makes words fit to be printed.
@@ -15,19 +14,34 @@ apply() {
     printf '  - %s\n' "${missing[@]}" >&2
     exit 1
   fi
-  findings=$(preflight_findings | sed -E '/^note /d; s/^(always|change) //; s/^unreachable [^:]*: //; s/^/  - /')
+  findings=$(preflight_findings | refused | sed -E '/^note /d; s/^(always|change) //; s/^unreachable [^:]*: //; s/^/  - /')
   if [ -n "$findings" ]; then
     # A full or read-only disk is among them.
     info "preflight checks failed; nothing was changed"$'\n'"$findings"
     exit 1
   fi
-  read_revision "$1"
-  doing "creating $STATE"
-  mkdir -p "$STATE"
-  chmod 0755 "$STATE"
-  take_back
+}
+
+# refused: of the findings those that the preview refuses for (plan/preflight.ts): on a host that was fit before, at this address, only what
+# stands in the way of changes.
+refused() {
+  if [ -e "$STATE/receipts/host" ] && grep -qsxF -e "$NODE $ADDRESS" "$STATE/nodes"; then
+    grep -E '^(always|change) ' || true
+  else
+    cat
+  fi
+}
+
+# install_host REVISION
+install_host() {
+  local list=
   doing "upgrading the system"
-  if [ "$UPGRADE" = yes ]; then upgrade; fi
+  if [ "$UPGRADE" != yes ]; then
+    rm -f "$STATE/upgraded"
+  elif [ ! -e "$STATE/upgraded" ]; then
+    upgrade
+    install_file 0644 root:root "$STATE/upgraded" </dev/null
+  fi
   doing "creating the etcd user"
   ensure_user
   doing "saving the list of nodes in $STATE"
@@ -149,13 +163,8 @@ replace_hosts() {
   fi
 }
 
-remove() {
-  refuse_broken_block
-  # This delete is the last. The others left all of it here while the member was, and one whose step was never finished does not run:
-  # the state knows no such step.
-  if member_is_here; then take_member_away; fi
-  remove_files
-  remove_binaries
+# remove_host: what install_host has done.
+remove_host() {
   doing "removing the packet filter"
   remove_firewall
   doing "removing the names of the nodes from /etc/hosts"
@@ -166,10 +175,6 @@ remove() {
   elif [ -e "$STATE/made-group" ] && getent group etcd >/dev/null; then
     groupdel etcd
   fi
-  doing "removing $STATE"
-  # The scripts last: what is cut off here is repeated by them.
-  if [ -d "$STATE" ]; then find "$STATE" -mindepth 1 -maxdepth 1 ! -path "$SCRIPTS" -exec rm -rf {} +; fi
-  rm -rf "$STATE" "$ARRIVED"
 }
 
 # remove_user: userdel takes its group along. A run that was killed in between has left the one without the other; a group that was
