@@ -16,7 +16,7 @@ import {
   sha256,
   yesNo,
 } from "./scripts/values";
-import { step } from "./step";
+import { type StepArgs, step } from "./step";
 
 export interface NodeArgs {
   /** Its name is in front of those of the node's resources. */
@@ -72,13 +72,14 @@ export class EtcdNode extends pulumi.ComponentResource {
       "install",
       { ...host, ...releaseValues(config), ...leaves.values },
       [this.leave],
-      args.plan.revisions.install,
-      // What else changes is the certificates.
-      [
-        `host-${sha256(JSON.stringify(host)).slice(0, 8)}`,
-        `etcd-${config.release.version}`,
-        hostScript("install").name,
-      ],
+      {
+        // What else changes is the certificates.
+        parts: [
+          `host-${sha256(JSON.stringify(host)).slice(0, 8)}`,
+          `etcd-${config.release.version}`,
+          hostScript("install").name,
+        ],
+      },
     );
     this.work = authorities.bundle.apply((ca) =>
       sha256(
@@ -155,7 +156,7 @@ export class EtcdNode extends pulumi.ComponentResource {
         WORK: work,
       },
       after,
-      revision,
+      { revision },
     );
   }
 
@@ -216,10 +217,7 @@ export class EtcdNode extends pulumi.ComponentResource {
     script: StepName,
     values: Record<string, pulumi.Input<string>>,
     dependsOn: readonly pulumi.Resource[],
-    revision: pulumi.Input<string> | undefined = script === "leave"
-      ? undefined
-      : this.#args.plan.revisions[script],
-    parts: readonly string[] = [],
+    told: Pick<StepArgs, "revision" | "parts"> = {},
   ): remote.Command {
     const { config, connection, node, plan } = this.#args;
     return step(
@@ -228,8 +226,8 @@ export class EtcdNode extends pulumi.ComponentResource {
         connection,
         script,
         values,
-        ...(revision === undefined ? {} : { revision }),
-        parts,
+        ...(script === "leave" ? {} : { revision: plan.revisions[script] }),
+        ...told,
         known: config.unknown.size === 0,
         freeze: node.lost
           ? "retained"

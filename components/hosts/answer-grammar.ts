@@ -1,3 +1,4 @@
+import { RECEIPTS } from "../scripts/steps";
 import { printable } from "./printable";
 
 /** How the lines of an answer that begin with one word look. */
@@ -47,7 +48,7 @@ const PARTS: Readonly<Record<string, string>> = {
   SCRIPT: "[a-z]{1,16}-[0-9a-f]{16}",
   SECONDS: String.raw`\d{1,12}`,
   SERIES: String.raw`\d{1,4}\.\d{1,4}`,
-  RECEIPT: "(?:host|binaries|files|member)",
+  RECEIPT: `(?:${RECEIPTS.join("|")})`,
   TEXT: ".*",
   VERSION,
 };

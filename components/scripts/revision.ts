@@ -15,15 +15,13 @@ export interface Mode {
 
 type Name = "cluster" | "member" | "rebuilt" | "snapshot";
 
-const INSTALL = {
-  create: { does: "The host lacks a receipt of this step." },
-  repair: { does: "The host is not as this step left it." },
-  renew: { does: "Certificates are renewed." },
-} as const;
-
 /** The modes of each step. */
 export const MODES = {
-  install: INSTALL,
+  install: {
+    create: { does: "The host lacks a receipt of this step." },
+    repair: { does: "The host is not as this step left it." },
+    renew: { does: "Certificates are renewed." },
+  },
   member: {
     bootstrap: {
       does: "No inspected host has a cluster. Without a quorum to join, bootstrap a new cluster, within an hour of TIME.",

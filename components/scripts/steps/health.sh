@@ -3,7 +3,7 @@
 # the program compares the views of all members. Takes MARK NODE PKI VERSION, and of the step install NODES FIREWALL CLIENT_NETWORKS
 # MANAGE_HOSTS METRICS_PORTS: members that have left are no longer let in.
 
-export STEP=health STEP_RECEIPTS="" STEP_MODES="gate?"
+export STEP_RECEIPTS="" STEP_MODES="gate?"
 # As wait.sh takes them.
 export READY_SECONDS=60 WAIT_LIMIT=480
 # For a member that was cut off a moment ago to be heard again, and told who leads: etcd's peers give a dead connection five seconds.

@@ -2,7 +2,7 @@
 # Step "install": all that a member needs on its host, before there is one: the host's own settings, the release, the leaf certificates.
 # Everything in it can be done again at any time, and restarts nothing. Takes what lib/host.sh, lib/binaries.sh and lib/files.sh take.
 
-export STEP=install STEP_RECEIPTS="host binaries files" STEP_MODES="create repair renew"
+export STEP_RECEIPTS="host binaries files" STEP_MODES="create repair renew"
 
 apply() {
   refuse_unfit

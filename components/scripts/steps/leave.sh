@@ -3,8 +3,6 @@
 # so that it is in the state before anything on the host is touched, and undoes what a killed or failed run has begun there.
 # Takes NODE ADDRESS PKI SNAPSHOT TOKEN.
 
-export STEP=leave
-
 # delete: what Pulumi calls when the node has left the configuration, in a destroy, and just the same when it replaces the step of a node
 # that stays (lib/keep.sh).
 delete() {

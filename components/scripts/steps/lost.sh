@@ -2,7 +2,7 @@
 # Step "lost": the members of hosts that are gone for good are taken out, before the other members' steps, because etcd adds no
 # member while one does not answer. Runs on one of the hosts that are left. Takes NODE PKI LOST_ADDRESSES (one a line) CA_PEM.
 
-export STEP=lost STEP_RECEIPTS="" STEP_MODES="lost?"
+export STEP_RECEIPTS="" STEP_MODES="lost?"
 
 apply() {
   read_revision "$1"

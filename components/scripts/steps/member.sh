@@ -2,7 +2,7 @@
 # Step "member": this host's etcd starts, joins, moves, and restarts when it must.
 # Takes NODE ADDRESS VERSION PREDECESSORS WANTED PKI TOKEN TRUST (names of the CAs in CA_PEM) CA_PEM ENVIRONMENT UNIT_TEXT; the neighbours are read from the list that the step install has left,
 # so that adding a node changes no input of the members that exist. What the modes mean: docs/protocol.md.
-export STEP=member STEP_RECEIPTS=member STEP_MODES="bootstrap uninspected join:rebuilt? start-unchecked move rebuild:member recover:cluster:snapshot? join-recovered:cluster snapshot-first change repair renew"
+export STEP_RECEIPTS=member STEP_MODES="bootstrap uninspected join:rebuilt? start-unchecked move rebuild:member recover:cluster:snapshot? join-recovered:cluster snapshot-first change repair renew"
 
 # As wait.sh takes them.
 export READY_SECONDS=90 WAIT_LIMIT=3300
