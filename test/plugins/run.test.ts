@@ -60,6 +60,16 @@ describe("running", () => {
     expect(failed).not.toContain("PRIVATE KEY");
   });
 
+  it("knows how a command ended whose whole answer comes at once", async () => {
+    const server = await command.host();
+    const { port } = await command.wire(server, 500);
+    const state = await command.create({
+      connection: { ...connection(server), port },
+      create: "echo done",
+    });
+    expect(state.stdout).toBe("done");
+  });
+
   it("names the signal that ended a command", async () => {
     const server = await command.host();
     await expect(

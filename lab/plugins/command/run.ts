@@ -45,12 +45,6 @@ function variables(command: Command, context: Context): Variable[] {
   ];
 }
 
-function open(client: Client, command: string): Promise<ClientChannel> {
-  return new Promise((resolve, reject) => {
-    client.exec(command, (error, channel) => (error ? reject(error) : resolve(channel)));
-  });
-}
-
 /** The failure of a finished command in the words of the official plugin. */
 function failure(code: number | null | undefined, signal: string, reason: string) {
   if (code === 0) return undefined;
@@ -106,6 +100,29 @@ function attend(channel: ClientChannel, command: Command, context: Context): Pro
   });
 }
 
+/**
+ * Begins a command. Whoever attends must listen before the library's callback returns: a short command's output, exit status and
+ * end may have arrived in the same packet as the word that it began.
+ */
+function begin(
+  client: Client,
+  command: Command,
+  context: Context,
+): Promise<{ readonly output: Promise<Output> }> {
+  return new Promise((resolve, reject) => {
+    client.exec(command.command, (error, channel) => {
+      if (error) {
+        reject(error);
+        return;
+      }
+      const output = attend(channel, command, context);
+      // If the command was given up meanwhile, nobody waits for it.
+      output.catch(() => undefined);
+      resolve({ output });
+    });
+  });
+}
+
 /** Rejects with the reason of the abort. */
 function aborted(signal: AbortSignal): { promise: Promise<never>; forget(): void } {
   let forget = () => {};
@@ -139,13 +156,13 @@ export async function run(command: Command, context: Context): Promise<Output> {
       client.on("close", () => reject(new Error("EOF")));
     });
     lost.catch(() => undefined);
-    const channel = await Promise.race([
-      open(client, command.command),
+    const { output } = await Promise.race([
+      begin(client, command, context),
       refused,
       lost,
       abort.promise,
     ]);
-    return await Promise.race([attend(channel, command, context), abort.promise]);
+    return await Promise.race([output, abort.promise]);
   } finally {
     abort.forget();
     end();

@@ -59,20 +59,24 @@ class CommandFixture {
     return server;
   }
 
-  /** A port that leads to a host until `cut` is called: then nothing passes, and nobody is told. */
-  async wire(server: SshServer): Promise<{ port: number; cut(): void }> {
+  /**
+   * A port that leads to a host until `cut` is called: then nothing passes, and nobody is told.
+   *
+   * @param gather milliseconds for which the host's words are kept, to arrive as one.
+   */
+  async wire(server: SshServer, gather = 0): Promise<{ port: number; cut(): void }> {
     const sockets: Socket[] = [];
     let whole = true;
     const proxy = createServer((near) => {
       const far = connect(server.port, "127.0.0.1");
-      for (const [from, to] of [
-        [near, far],
-        [far, near],
-      ] as const) {
-        sockets.push(from);
-        from.on("error", () => undefined);
-        from.on("data", (chunk) => whole && to.write(chunk));
-      }
+      sockets.push(near, far);
+      for (const socket of [near, far]) socket.on("error", () => undefined);
+      near.on("data", (chunk) => whole && far.write(chunk));
+      const held: Buffer[] = [];
+      far.on("data", (chunk) => {
+        if (held.push(chunk) > 1) return;
+        setTimeout(() => whole && near.write(Buffer.concat(held.splice(0))), gather);
+      });
     }).listen(0, "127.0.0.1");
     await once(proxy, "listening");
     this.wires.push(() => {
