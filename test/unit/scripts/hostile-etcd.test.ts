@@ -31,7 +31,7 @@ describe.skipIf(reason !== undefined)(`the etcd user${reason ? ` (${reason})` : 
   const run = (script: ScriptName, call: string, values = RUNNING): Outcome => {
     const start = Date.now();
     const outcome = cluster.run(script, call, values);
-    expect(Date.now() - start).toBeLessThan(25_000);
+    expect(Date.now() - start).toBeLessThan(45_000);
     expect(host.sh("stat -c '%a %U:%G %s' /etc/PLANTED; ls /etc/PLANTED.d")).toBe(
       "600 root:root 7",
     );

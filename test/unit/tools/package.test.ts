@@ -90,14 +90,19 @@ test("exports the component, and knows its release", () => {
 test("has a plugin that starts, says its port and ends when its engine does", async () => {
   const file = join(consumer, "node_modules", name, "plugin/pulumi-resource-etcd-on-pulumi");
   // A process of its own stands for the engine.
-  const engine = spawn("sh", ["-c", '"$0" 127.0.0.1:1 & echo $!; sleep 2', file]);
+  const engine = spawn("sh", ["-c", '"$0" 127.0.0.1:1 & echo $!; read -r _', file]);
+  // Its standard output is closed when the plugin has ended too.
+  const ended = once(engine, "close");
   let said = "";
   engine.stdout.on("data", (chunk: Buffer) => {
     said += chunk.toString();
   });
-  // Its standard output is closed when the plugin has ended too.
-  await once(engine, "close");
-  expect(said).toMatch(/^\d+\n\d+\n$/);
+  try {
+    await expect.poll(() => said, { timeout: MINUTE / 2 }).toMatch(/^\d+\n\d+\n$/);
+  } finally {
+    engine.stdin.end("\n");
+  }
+  await ended;
 });
 
 test("has every script that is sent to a host, as it is", () => {
