@@ -65,5 +65,7 @@ export function serve(): Promise<void> {
       process.exit(1);
     }
   }, WATCH_MILLISECONDS).unref();
+  // One that was killed before it looked has another parent already; nobody reads the port then.
+  process.stdout.on("error", () => process.exit(1));
   return main(provider, process.argv.slice(2));
 }

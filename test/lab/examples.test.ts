@@ -268,7 +268,10 @@ describe("a program of YAML", () => {
       until ${plugin} >/dev/null; do sleep 0.1; done
       sleep 2
       kill -KILL "$engine"
-      sleep 3
+      for _ in $(seq 300); do
+        ${plugin} >/dev/null || break
+        sleep 0.1
+      done
       ${plugin} || echo none`;
     const killed = await lab.run(["bash", "-c", script], { cwd: example.directory });
     expect(killed.stdout).toBe("none\n");

@@ -1,10 +1,10 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { afterAll, describe, expect, onTestFinished, test } from "vitest";
+import { afterAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import type { Connection } from "../../../components/config/types";
 import { answerTo } from "../../../components/hosts/askpass";
 import type { HostState } from "../../../components/hosts/host-state";
@@ -19,6 +19,10 @@ import { type Answer, answered, keyPair, type Sshd, startSshd } from "../../supp
 
 describe("a look over SSH", () => {
   const directory = mkdtempSync(join(tmpdir(), "etcd-probe-"));
+  // What others leave in the directory for temporary files is not this file's.
+  const temporary = join(directory, "tmp");
+  mkdirSync(temporary);
+  vi.stubEnv("TMPDIR", temporary);
   const odd = join(directory, "the operator's 100%d key");
   const key = join(directory, "key");
   for (const file of [odd, key]) {
@@ -421,7 +425,7 @@ describe("a look over SSH", () => {
         true,
         true,
       ]);
-      expect(readdirSync(tmpdir()).filter((name) => name.startsWith("etcd-identity-"))).toEqual([]);
+      expect(readdirSync(temporary)).toEqual([]);
     });
 
     test("with a password, on the way through a bastion too", async () => {
@@ -435,7 +439,7 @@ describe("a look over SSH", () => {
       expect(await look(target)).toMatchObject({ bootstrapped: true });
       expect(node.logins).toEqual(["none", "password"]);
       expect(sshOptions(target).join(" ")).not.toContain("canary");
-      expect(readdirSync(tmpdir()).filter((name) => name.startsWith("etcd-askpass-"))).toEqual([]);
+      expect(readdirSync(temporary)).toEqual([]);
     });
 
     test("with the keys of an agent alone, and with no key of the user's own beside them", async () => {

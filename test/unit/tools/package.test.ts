@@ -105,6 +105,20 @@ test("has a plugin that starts, says its port and ends when its engine does", as
   await ended;
 });
 
+test("has a plugin that ends when its engine ended before it was ready", async () => {
+  const file = join(consumer, "node_modules", name, "plugin/pulumi-resource-etcd-on-pulumi");
+  // The shell that stands for the engine ends at once, and with it whoever would read the port.
+  const engine = spawn("sh", ["-c", '"$0" 127.0.0.1:1 | : & echo $! >&2', file]);
+  const ended = once(engine, "close");
+  engine.stdout.destroy();
+  let said = "";
+  engine.stderr.on("data", (chunk: Buffer) => {
+    said += chunk.toString();
+  });
+  await ended;
+  expect(said).toMatch(/^\d+\n$/);
+});
+
 test("has every script that is sent to a host, as it is", () => {
   const scripts = [...STEP_SCRIPTS, "probe"] as const;
   const script = `
