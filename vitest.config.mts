@@ -6,7 +6,15 @@ const LAB = { testTimeout: 10 * MINUTE, hookTimeout: 20 * MINUTE };
 
 /** Tests about time, under the load that judges: nothing runs beside them. */
 const ALONE = [
-  ...["certificates", "load", "membership", "membership-speed", "patroni", "roll-latency"],
+  ...[
+    "certificates",
+    "load",
+    "maintenance",
+    "membership",
+    "membership-speed",
+    "patroni",
+    "roll-latency",
+  ],
   ...["tls", "versions"],
 ].map((name) => `test/lab/${name}.test.ts`);
 

@@ -19,6 +19,7 @@ import {
 import type { Rotation } from "./plan/ca-rotation";
 import { type NodePlan, rolloutOrder } from "./plan/node-plan";
 import { revisionTime } from "./scripts/revision";
+import { sha256 } from "./scripts/values";
 
 /** What users of the cluster are told of it. */
 export interface ClusterOutputs {
@@ -120,7 +121,7 @@ export class ClusterResources {
         token: this.token,
       },
       members,
-      pulumi.all(present.map((node) => node.work)).apply((each) => each.join("\n")),
+      pulumi.all(present.map((node) => node.work)).apply((each) => sha256(each.join("\n"))),
     );
     const view = this.#gates(planned, work, members, plan.gates ?? []);
     const clusterId = view.apply((seen) => seen.clusterId);
@@ -153,6 +154,7 @@ export class ClusterResources {
     nodePlans: ClusterPlan["nodePlans"],
   ): readonly PlannedNode[] {
     const config = this.#config;
+    const kept = [...authorities.all, client].map(({ resource }) => resource);
     const planned: PlannedNode[] = [];
     for (const node of config.nodes) {
       const plan = nodePlans.get(node.name);
@@ -165,7 +167,7 @@ export class ClusterResources {
         ...{ config, node, connection, authorities, client, plan },
         token: this.token,
         cluster: this.#name,
-        outlives: [this.#tokenId, ...authorities.all, client, ...this.#dependencies],
+        outlives: [this.#tokenId, ...kept, ...this.#dependencies],
         ...(previous === undefined ? {} : { previous }),
       };
       planned.push({ lost: node.lost, plan, node: new EtcdNode(args, this.#opts) });

@@ -14,6 +14,8 @@ import { inspectHosts } from "./inspect";
 import { knownValue } from "./outputs";
 import { refuseOtherKeys, refuseOthers } from "./ownership";
 import { CLUSTER_TYPE } from "./recorded";
+import { jobScripts } from "./scripts/jobs";
+import { voiceOf } from "./voice";
 
 /** Arguments that were read already. */
 interface Checked extends ClusterResourcesArgs {
@@ -164,12 +166,12 @@ async function converge(
     const { tokens, authorityKeys, held, ...plan } = await inspectHosts(config, urn);
     await refuseOthers(resources.token, tokens);
     await refuseOtherKeys(resources.authorityKey, authorityKeys);
-    keepNodes(held, resources.finished);
+    keepNodes(held, resources.finished, jobScripts(config));
     return resources.converge(plan);
   } catch (error) {
     // What was begun beside the inspection would be left half done.
     await Promise.allSettled([resources.founded]);
-    throw error;
+    throw voiceOf(config).inWords(error);
   }
 }
 

@@ -9,9 +9,10 @@ import { newMark } from "./hosts/marks";
 import { explain } from "./hosts/ssh-errors";
 import type { NodePlan } from "./plan/node-plan";
 import { assemble } from "./scripts/bundle";
+import { type Voice, voiceOf } from "./voice";
 
-/** The hand-over, the end of etcd, which clients that watch hold up for seven seconds, and the removal. */
-const DRAIN_SECONDS = 90;
+/** Steps and a job that are waited for, the hand-over, the end of etcd, which clients that watch hold up for seven seconds, and the removal. */
+const DRAIN_SECONDS = 150;
 
 export interface Drain {
   readonly config: ClusterConfig;
@@ -36,6 +37,7 @@ export function afterDrain(
   if (leaving.length === 0 || pulumi.runtime.isDryRun()) {
     return work;
   }
+  const voice = voiceOf(config);
   const ready = pulumi.all(members.map(({ id }) => id));
   return pulumi.all([work, token, ready]).apply(async ([told, ours]) => {
     const values = {
@@ -49,13 +51,10 @@ export function afterDrain(
     // One after the other: never two at once are away.
     for (const member of leaving) {
       const node = { name: member.name, address: addressOf(member.peerUrls) };
-      const problem = await drainMember(config.others.connectTo(node), {
-        ...values,
-        NODE: node.name,
-        ADDRESS: node.address,
-      });
+      const its = { ...values, NODE: node.name, ADDRESS: node.address };
+      const problem = await drainMember(config.others.connectTo(node), its, voice);
       if (problem !== undefined) {
-        await pulumi.log.warn(
+        await voice.warn(
           `${node.name}: removed without draining, so client requests may fail: ${problem}`,
         );
       }
@@ -68,6 +67,7 @@ export function afterDrain(
 async function drainMember(
   connection: Connection | undefined,
   values: Readonly<Record<string, string>>,
+  voice: Voice,
 ): Promise<string | undefined> {
   if (connection === undefined) {
     return "the host key at its address is not in the known_hosts file";
@@ -88,7 +88,7 @@ async function drainMember(
     return said.at(-1)?.slice(own.length) ?? explain(connection, answer).reason;
   }
   for (const line of said) {
-    await pulumi.log.info(line);
+    await voice.info(line);
   }
   return undefined;
 }

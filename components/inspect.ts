@@ -13,8 +13,10 @@ import { liveCluster } from "./plan/live-cluster";
 import { uninspectedPlans } from "./plan/node-plan";
 import { makePlan, type Plan } from "./plan/plan";
 import { readRecorded } from "./recorded";
+import { jobLines } from "./scripts/jobs";
 import { PROGRAM_VERSION } from "./scripts/program";
-import { memberDigest, probeValues } from "./scripts/values";
+import { asksRepository, memberDigest, probeValues } from "./scripts/values";
+import { type Voice, voiceOf } from "./voice";
 
 /** What the inspection of the hosts gives the resources. */
 export interface Inspection extends ClusterPlan {
@@ -34,8 +36,9 @@ export interface Inspection extends ClusterPlan {
  * @throws OperatorError with all findings of all hosts; nothing was touched then.
  */
 export async function inspectHosts(config: ClusterConfig, urn: string): Promise<Inspection> {
+  const voice = voiceOf(config);
   for (const warning of config.warnings) {
-    await pulumi.log.warn(warning);
+    await voice.warn(warning);
   }
   const now = new Date();
   const names = config.nodes.map(({ name }) => name);
@@ -53,13 +56,20 @@ export async function inspectHosts(config: ClusterConfig, urn: string): Promise<
       ].join("\n"),
     );
   }
-  const holding = up ? beginHolding(now) : undefined;
+  const holding = up ? beginHolding(now, voice) : undefined;
+  const asking = config.nodes.some((node) => asksRepository(config, node));
   const inspects = config.drift && config.unknown.size === 0;
   const hosts =
     inspects || up
-      ? await probeUntilConsistent(targetsOf(config), config.host.maximumClockSkew, holding)
+      ? await probeUntilConsistent(
+          // Only who asks the repository waits for the state.
+          targetsOf(config, asking ? (await reading).retired : []),
+          config.host.maximumClockSkew,
+          voice,
+          holding,
+        )
       : new Map<string, HostState>();
-  await refuseBeside(hosts, up);
+  await refuseBeside(hosts, up, voice);
   const { retired, former, formerCluster, gates } = await reading;
   const held = holding?.held ?? [];
   if (!inspects) {
@@ -89,9 +99,11 @@ export async function inspectHosts(config: ClusterConfig, urn: string): Promise<
     authority: config.pki.rotate ?? FIRST_CA,
     subject: config.pki.subject,
     recover: config.recover,
+    backup: config.backup,
+    maintenance: config.maintenance,
     clientNetworks: config.host.firewall ? config.host.clientNetworks : undefined,
   });
-  await report(plan);
+  await report(plan, voice);
   // A lost node is not inspected; its steps are held for good.
   return {
     held,
@@ -110,10 +122,11 @@ export async function inspectHosts(config: ClusterConfig, urn: string): Promise<
 }
 
 /** What a plan would be made of is not known, so nothing is looked at: the `up` does. */
-async function sayUnknown({ nodes, unknown }: ClusterConfig): Promise<void> {
+async function sayUnknown(config: ClusterConfig): Promise<void> {
+  const { nodes, unknown } = config;
   for (const { name } of unknown.size === 0 ? [] : nodes) {
     const what = unknown.get(name);
-    await pulumi.log.warn(
+    await voiceOf(config).warn(
       what === undefined
         ? `${name}: not inspected, because other nodes are not known yet; pulumi up inspects it`
         : `${name}: not inspected, because ${what} is not known yet; pulumi up inspects it`,
@@ -122,18 +135,18 @@ async function sayUnknown({ nodes, unknown }: ClusterConfig): Promise<void> {
 }
 
 /** @throws OperatorError with all findings, after all else was said. */
-async function report(plan: Plan): Promise<void> {
+async function report(plan: Plan, voice: Voice): Promise<void> {
   for (const line of plan.summary) {
-    await pulumi.log.info(line);
+    await voice.info(line);
   }
   for (const warning of plan.warnings) {
-    await pulumi.log.warn(warning);
+    await voice.warn(warning);
   }
   for (const repair of plan.repairs) {
-    await pulumi.log.info(`${repair}: will be repaired`);
+    await voice.info(`${repair}: will be repaired`);
   }
   for (const renewal of plan.renewals) {
-    await pulumi.log.info(`${renewal}: will be renewed`);
+    await voice.info(`${renewal}: will be renewed`);
   }
   if (plan.findings.length > 0) {
     throw new OperatorError(
@@ -152,9 +165,13 @@ async function report(plan: Plan): Promise<void> {
 async function probeUntilConsistent(
   targets: ReadonlyMap<string, ProbeTarget>,
   maximumClockSkew: number,
+  voice: Voice,
   holding: Holding | undefined,
 ): Promise<ReadonlyMap<string, HostState>> {
-  const patience = { ...PATIENCE, onWait: sayWait };
+  // Half a minute without a word would look like a hang.
+  const onWait = (name: string, words: string) =>
+    void voice.info(`${name}: ${words}; retrying for 30 s`);
+  const patience = { ...PATIENCE, onWait };
   const first = await probeHosts(targets, maximumClockSkew, holding, patience);
   if (liveCluster(first).contradictions.length === 0) {
     return first;
@@ -171,20 +188,31 @@ async function probeUntilConsistent(
   );
 }
 
-function targetsOf(config: ClusterConfig): ReadonlyMap<string, ProbeTarget> {
+/** A host that asks the repository has so many seconds more than others (scripts/steps/probe.sh, REMOTE_SECONDS). */
+const REPOSITORY_SECONDS = 60;
+
+function targetsOf(
+  config: ClusterConfig,
+  retired: readonly string[],
+): ReadonlyMap<string, ProbeTarget> {
   return new Map(
     config.nodes.flatMap((node): [string, ProbeTarget][] => {
       const connection = config.connections.get(node.name);
+      const seconds = asksRepository(config, node) ? { seconds: REPOSITORY_SECONDS } : {};
       return connection === undefined
         ? []
-        : [[node.name, { connection, values: probeValues(config, node) }]];
+        : [
+            [
+              node.name,
+              {
+                connection,
+                values: { ...probeValues(config, node, retired), JOBS: jobLines(config) },
+                ...seconds,
+              },
+            ],
+          ];
     }),
   );
-}
-
-/** Half a minute without a word would look like a hang. */
-function sayWait(name: string, words: string): void {
-  void pulumi.log.info(`${name}: ${words}; retrying for 30 s`);
 }
 
 /**

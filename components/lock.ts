@@ -5,21 +5,22 @@ import { OperatorError } from "./errors";
 import type { HostState } from "./hosts/host-state";
 import { printable } from "./hosts/printable";
 import type { Holding } from "./hosts/probe";
+import type { Voice } from "./voice";
 
 /** What ends the program as an error that was told already (the SDK's own code for that). */
 const TOLD = 32;
 
 /** For an up: its words on the hosts, and what it says when a host makes it wait, or is lost to it. */
-export function beginHolding(now: Date): Holding {
+export function beginHolding(now: Date, voice: Voice): Holding {
   const since = now.toISOString().slice(0, 19).replace("T", " ");
   return {
     held: [],
     words: `${userInfo().username}@${hostname()} (stack ${pulumi.getStack()}, process ${process.pid}) since ${since} UTC`,
     onWait: (name) =>
-      void pulumi.log.info(
-        `${name}: steps of an earlier run are still in progress there; waiting up to 2 minutes`,
+      void voice.info(
+        `${name}: steps of an earlier run, or a job, are still in progress there; waiting up to 3 minutes`,
       ),
-    onLost: (name, words) => void endRun(name, words),
+    onLost: (name, words) => void endRun(name, words, voice),
   };
 }
 
@@ -27,25 +28,26 @@ export function beginHolding(now: Date): Holding {
  * Another run could begin on that host now, so this one registers no further step. Those that run go on to their end, and hold their
  * hosts until then.
  */
-async function endRun(name: string, words: string): Promise<void> {
+async function endRun(name: string, words: string, voice: Voice): Promise<void> {
   const reason = words === "" ? "the SSH session ended" : printable(words, 200);
-  await pulumi.log.error(
+  await voice.error(
     `${name}: lost the SSH session that holds this run's lock (${reason}): power or network failure, a reboot, or this machine was asleep. Another run could start on that host now, so this one stops here. Steps already in progress run to their end; one on an unreachable host fails within three minutes. Behind a bastion, or if it does not fail, press Ctrl-C twice and run pulumi cancel. Bring the host back and run pulumi up again, which waits for those steps; see docs/troubleshooting.md`,
   );
   process.exit(TOLD);
 }
 
-/** @throws OperatorError in an up when another one has a host, or has left steps at work there. */
+/** @throws OperatorError in an up when another one has a host, or has left steps at work there, or a job is. */
 export async function refuseBeside(
   hosts: ReadonlyMap<string, HostState>,
   up: boolean,
+  voice: Voice,
 ): Promise<void> {
   const seen = [...hosts].flatMap(([name, host]) => (host.inspected ? [{ name, ...host }] : []));
   const held = seen.flatMap(({ name, lockedBy: by }) =>
     by === undefined ? [] : [`${name}: locked by ${by}`],
   );
   const unfinished = seen.flatMap(({ name, unfinished: whose }) =>
-    whose === undefined ? [] : [`${name}: steps of ${whose} are still in progress`],
+    whose === undefined ? [] : [`${name}: still in progress: ${whose}`],
   );
   if (up && held.length > 0) {
     throw refusal(
@@ -56,13 +58,13 @@ export async function refuseBeside(
   }
   if (up && unfinished.length > 0) {
     throw refusal(
-      "steps of another run are still in progress",
+      "the hosts are still at work",
       unfinished,
-      "run pulumi up again when they are done; ps -ef | grep 'bash -p -s --' on the host shows them",
+      "run pulumi up again when that is done; ps -ef | grep 'bash -p' on the host shows it",
     );
   }
   for (const line of [...held, ...unfinished]) {
-    await pulumi.log.warn(line);
+    await voice.warn(line);
   }
 }
 

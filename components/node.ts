@@ -5,6 +5,7 @@ import type { Connection } from "./config/types";
 import { type Certificate, gatewayCertificate, nodeCertificate, type Trust } from "./pki";
 import type { NodePlan } from "./plan/node-plan";
 import { hostScript } from "./scripts/bundle";
+import { jobLines, jobsDigest, jobValues } from "./scripts/jobs";
 import { formatRevision } from "./scripts/revision";
 import type { Freeze, StepName } from "./scripts/steps";
 import { renderEnvironment, renderUnit } from "./scripts/unit";
@@ -29,7 +30,7 @@ export interface NodeArgs {
   readonly token: pulumi.Input<string>;
   /** What the inspection of this host found. */
   readonly plan: NodePlan;
-  /** What there is until this node has left: what makes the cluster this one and no other, and what its configuration comes from. */
+  /** What there is until all nodes have left: what makes the cluster this one and no other, and what its configuration comes from. */
   readonly outlives: readonly pulumi.Resource[];
   /** The node before: one host at a time is left, this one before that one. */
   readonly previous?: EtcdNode;
@@ -40,7 +41,7 @@ export class EtcdNode extends pulumi.ComponentResource {
   readonly nodeName: string;
   /** In the state before anything on the host is touched: its delete takes all of it back. */
   readonly leave: remote.Command;
-  /** All that a member needs there: the host's own settings, the release, the leaf certificates. */
+  /** All that a member needs there: the host's own settings, the release, the leaf certificates, the timers. */
   readonly install: remote.Command;
   /** Changes whenever the member's step has something to do. */
   readonly work: pulumi.Output<string>;
@@ -65,19 +66,25 @@ export class EtcdNode extends pulumi.ComponentResource {
         TOKEN: token,
       },
       // A destroy that stops on the way leaves the state all that the next up needs for this member.
-      [...outlives, ...leaves.certificates, ...(previous === undefined ? [] : [previous.leave])],
+      [...leaves.resources, ...(previous === undefined ? outlives : [previous.leave])],
     );
     const host = hostValues(config, node);
+    const jobs = jobLines(config);
     this.install = this.#step(
       "install",
-      { ...host, ...releaseValues(config), ...leaves.values },
+      {
+        ...{ ...host, ...releaseValues(config), ...leaves.values },
+        JOBS: jobs,
+        JOB_VALUES: pulumi.output(token).apply((known) => jobValues(config, node, known)),
+      },
       [this.leave],
       {
-        // What else changes is the certificates.
+        // What else changes is the certificates, or a secret of the jobs.
         parts: [
           `host-${sha256(JSON.stringify(host)).slice(0, 8)}`,
           `etcd-${config.release.version}`,
           hostScript("install").name,
+          ...(jobs === "" ? [] : [`jobs-${jobsDigest(config).slice(0, 8)}`]),
         ],
       },
     );
@@ -187,7 +194,7 @@ export class EtcdNode extends pulumi.ComponentResource {
   }
 
   /** The leaf certificates, and what their files on the host are made of. */
-  #leaves(): { certificates: Certificate[]; values: Record<string, pulumi.Input<string>> } {
+  #leaves(): { resources: pulumi.Resource[]; values: Record<string, pulumi.Input<string>> } {
     const { config, node, client, authorities } = this.#args;
     const { signer } = authorities;
     const { pki } = config;
@@ -207,10 +214,8 @@ export class EtcdNode extends pulumi.ComponentResource {
       GATEWAY_PEM: gateway === undefined ? "" : pem(gateway.certificate),
       GATEWAY_KEY: gateway === undefined ? "" : pem(gateway.privateKey),
     };
-    return {
-      certificates: [server, peer, ...(gateway === undefined ? [] : [gateway])],
-      values,
-    };
+    const all = [server, peer, ...(gateway === undefined ? [] : [gateway])];
+    return { resources: all.map(({ resource }) => resource), values };
   }
 
   #step(

@@ -31,6 +31,8 @@ export class CertificateAuthority extends pulumi.ComponentResource {
   readonly publicKey: pulumi.Output<string>;
   /** PEM, secret. Never leaves the state. */
   readonly privateKey: pulumi.Output<string>;
+  /** Depends on all else of it. */
+  readonly resource: pulumi.Resource;
 
   readonly rotation: string;
 
@@ -71,7 +73,9 @@ export class CertificateAuthority extends pulumi.ComponentResource {
     this.certificate = certificate.certPem;
     this.publicKey = key.publicKeyPem;
     this.privateKey = key.privateKeyPem;
-    this.registerOutputs({ certificate: this.certificate });
+    this.resource = certificate;
+    // The state has what there is of it in its children.
+    this.registerOutputs({});
   }
 }
 
@@ -133,8 +137,8 @@ export class Certificate extends pulumi.ComponentResource {
   readonly privateKey: pulumi.Output<string>;
   /** The same in PKCS#8, which clients on the JVM ask for and all others read too. */
   readonly privateKeyPkcs8: pulumi.Output<string>;
-  /** End of validity, RFC 3339. */
-  readonly expires: pulumi.Output<string>;
+  /** Depends on all else of it. */
+  readonly resource: pulumi.Resource;
 
   constructor(name: string, args: CertificateArgs, opts?: pulumi.ComponentResourceOptions) {
     super("etcd-on-pulumi:pki:Certificate", name, {}, opts);
@@ -169,8 +173,8 @@ export class Certificate extends pulumi.ComponentResource {
     this.certificate = certificate.certPem;
     this.privateKey = key.privateKeyPem;
     this.privateKeyPkcs8 = key.privateKeyPemPkcs8;
-    this.expires = certificate.validityEndTime;
-    this.registerOutputs({ certificate: this.certificate, expires: this.expires });
+    this.resource = certificate;
+    this.registerOutputs({});
   }
 }
 

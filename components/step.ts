@@ -74,7 +74,9 @@ export function step(
       ...opts,
       // The other way round, the old step would be deleted after the program's end, when nothing tells any more that its node stays.
       deleteBeforeReplace: true,
-      customTimeouts: { create: limit, update: limit, delete: limit },
+      // Of what does something.
+      customTimeouts:
+        args.revision === undefined ? { delete: limit } : { create: limit, update: limit },
       ignoreChanges: FROZEN[args.freeze],
       retainOnDelete: args.freeze === "retained",
     },

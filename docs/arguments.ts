@@ -1,5 +1,7 @@
 import { z } from "zod";
-import { unwrap } from "../components/config/check";
+import { backupSchema, keepSchema } from "../components/config/backup";
+import { isSecretMap, unwrap } from "../components/config/check";
+import { defragSchema, maintenanceSchema } from "../components/config/maintenance";
 import {
   bastionSchema,
   destroySchema,
@@ -42,6 +44,13 @@ export const INTERFACES: ReadonlyMap<
   [pkiSchema, ["PkiArgs", "The certificates; every length of time is in hours."]],
   [subjectSchema, ["SubjectArgs", "Subject of the CA."]],
   [hostSchema, ["HostArgs", "What is managed on a node, and what a node must have."]],
+  [backupSchema, ["BackupArgs", "Snapshots that the hosts take by themselves."]],
+  [keepSchema, ["KeepArgs", "Which snapshots stay in the repository."]],
+  [
+    maintenanceSchema,
+    ["MaintenanceArgs", "What the hosts do about their databases by themselves."],
+  ],
+  [defragSchema, ["DefragArgs", "When a member is defragmented."]],
   [destroySchema, ["DestroyArgs", "What a destroy leaves behind."]],
   [recoverSchema, ["RecoverArgs", "Recovery of a cluster that has permanently lost its quorum."]],
 ]);
@@ -64,7 +73,7 @@ function argument(name: string, part: z.ZodType): Argument {
     name,
     type: typeOf(part),
     required,
-    secret: typeWord(part) === "secret string",
+    secret: typeWord(part) === "secret string" || isSecretMap(unwrap(part)),
     default: hasDefault ? JSON.stringify(empty.data) : undefined,
     description: inCode(meta),
     parts,

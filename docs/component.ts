@@ -90,6 +90,8 @@ All mistakes are reported at once, before anything is touched:
   - args.host.firewal: unknown key; did you mean firewall?
 \`\`\`
 
+What a run finds and does begins with the component's name: \`main: etcd01: …\`.
+
 What is not an \`Input\` decides which resources there are, and the program knows it by itself. An \`Input\` may come from a resource
 of the same program. While its value is not known, as in the preview that would make the machine, the node cannot be inspected, and the
 preview says which one; \`up\` waits for the value and inspects the node then.

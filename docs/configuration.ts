@@ -132,7 +132,13 @@ Secrets are refused in plain text. They are encrypted with \`--secret\`, a priva
 \`\`\`
 pulumi config set --secret --path 'ssh.password'
 pulumi config set --secret --path 'ssh.privateKey' < id_ed25519
+pulumi config set --secret --path 'backup.password'
+pulumi config set --secret --path 'backup.environment.AWS_SECRET_ACCESS_KEY'
 \`\`\`
+
+\`backup\` and \`maintenance\` are off until they are given, and \`etcd:backup: {}\` in the stack's file takes every default. A repository has
+no password in its address: messages show it. Variables in \`backup.environment\` have names of capital letters; those that the shell, the
+loader, ssh or the job itself reads are refused, and restic's own, which the other keys set.
 
 All mistakes are reported at once, before anything is touched. A key that does not exist is a
 mistake. Paths are absolute, below \`~\`, or relative to the project directory.

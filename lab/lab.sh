@@ -11,6 +11,7 @@ set -euo pipefail
 . "$LAB_SOURCE/releases.sh"
 . "$LAB_SOURCE/toolchain.sh"
 . "$LAB_SOURCE/mirror.sh"
+. "$LAB_SOURCE/repositories.sh"
 . "$LAB_SOURCE/environment.sh"
 . "$LAB_SOURCE/prerequisites.sh"
 . "$LAB_SOURCE/lifecycle.sh"
@@ -33,6 +34,7 @@ usage: npm run lab -- VERB ...
   release VERSION...    build these etcd releases too and serve them to the hosts
   cut HOST [HOST...]    drop traffic between these hosts and the other hosts
   heal                  undo every cut
+  repository KIND ...   serve a repository of restic to the hosts: versitygw, rclone or sftp
 END
 }
 
@@ -43,7 +45,7 @@ END
 verb=$1
 shift
 case $verb in
-  up | down | run | exec | status | kill | boot | wipe | reset | save | load | release | cut | heal)
+  up | down | run | exec | status | kill | boot | wipe | reset | save | load | release | cut | heal | repository)
     require_machine
     "verb_$verb" "$@"
     ;;

@@ -101,7 +101,7 @@ lab_reset() {
     power_cut "$host"
     new_disk "$host"
   done
-  rm -f "$STATE/cuts"
+  rm -f "$STATE"/{cuts,repository-cuts}
   ! find_operator || load_cuts
   lab_up "$(node_count)"
 }

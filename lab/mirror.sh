@@ -15,13 +15,4 @@ start_mirror() {
     "$OPERATOR_ADDRESS" "$MIRROR_PORT" "$STATE/mirror" "$RELEASES"
 }
 
-await_mirror() {
-  local tries
-  for ((tries = 0; tries < 200; tries++)); do
-    # shellcheck disable=SC2016 # the inner shell's own arguments
-    in_operator bash -c ': <"/dev/tcp/$1/$2"' - "$OPERATOR_ADDRESS" "$MIRROR_PORT" 2>/dev/null && return 0
-    mirror_is_up || break
-    sleep 0.05
-  done
-  die "the release mirror does not answer, see $STATE/logs/mirror.log"
-}
+await_mirror() { await_server mirror "$MIRROR_PORT"; }

@@ -6,7 +6,7 @@ OWN_HOSTS="use your own Debian hosts instead: see README"
 # command:package of everything the lab calls that a minimal Debian lacks.
 TOOLS=(systemd-nspawn:systemd-container debootstrap:debootstrap nft:nftables ip:iproute2
   ssh:openssh-client ssh-keygen:openssh-client openssl:openssl curl:curl nsenter:util-linux
-  flock:util-linux gpgv:gpgv)
+  flock:util-linux gpgv:gpgv restic:restic)
 
 require_machine() {
   [[ $(uname -s) == Linux ]] || die "the lab needs Linux, this is $(uname -s); $OWN_HOSTS"

@@ -161,3 +161,29 @@ verb_heal() {
   require_operator
   heal_hosts
 }
+
+# Prints the file that says of the repository what a stack's configuration needs.
+verb_repository() {
+  local kind=${1:-} act=${2:-start} host
+  require_repository "$kind"
+  case $act in
+    start | stop | clear) [[ $# -le 2 ]] || usage_error "repository $kind $act takes nothing, got \"${*:3}\"" ;;
+    cut) [[ $# -gt 2 ]] || usage_error "repository $kind cut needs a host" ;;
+    *) usage_error "repository $kind takes start, stop, clear or cut HOST..., got \"$act\"" ;;
+  esac
+  for host in "${@:3}"; do require_host "$host"; done
+  require_operator
+  # A build may take minutes, in which the lab is free for others.
+  [[ $act != start && $act != clear ]] || ensure_server "$kind"
+  lock_lab
+  require_operator
+  case $act in
+    start)
+      start_repository "$kind"
+      printf '%s\n' "$STATE/repositories/$kind/backup.json"
+      ;;
+    stop) stop_repository "$kind" ;;
+    clear) clear_repository "$kind" ;;
+    cut) cut_server "${REPOSITORY_PORTS[$kind]}" "${@:3}" ;;
+  esac
+}

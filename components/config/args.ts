@@ -37,6 +37,10 @@ export interface EtcdClusterArgs {
   pki?: PkiArgs;
   /** What is managed on a node, and what a node must have. */
   host?: HostArgs;
+  /** Scheduled snapshots, kept on the hosts and in a repository of restic. Not given: none are taken. */
+  backup?: BackupArgs;
+  /** Defragmentation and healing of NOSPACE by the hosts themselves. Not given: neither. */
+  maintenance?: MaintenanceArgs;
   /**
    * Inspect every node before each preview and up, and revert manual changes.
    *
@@ -269,6 +273,110 @@ export interface HostArgs {
   maximumClockSkew?: number;
 }
 
+/** Snapshots that the hosts take by themselves. */
+export interface BackupArgs {
+  /**
+   * When a snapshot is taken, as OnCalendar= of systemd has it; in the hosts' time zone.
+   *
+   * @default "hourly"
+   */
+  schedule?: string;
+  /** Which snapshots stay in the repository, as `restic forget` counts them; at least one is above 0. */
+  keep?: KeepArgs;
+  /**
+   * How many scheduled snapshots stay in /var/backups/etcd of a host; at least 1 without a repository.
+   *
+   * @default 3
+   */
+  local?: number;
+  /** Repository of restic that snapshots are pushed to, as restic writes it: `s3:https://HOST/BUCKET`, `sftp:USER@HOST:/PATH`, `rest:https://HOST:8000/NAME`, an absolute path on the hosts. Not given: they stay on the hosts. */
+  repository?: pulumi.Input<string>;
+  /** Password of the repository, without which nobody can read it. Secret. */
+  password?: pulumi.Input<string>;
+  /**
+   * Variables for restic, by name: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`. Secret.
+   *
+   * @default {}
+   */
+  environment?: Record<string, pulumi.Input<string>>;
+  /** Text of the CA certificate of the repository's server, in PEM, where the hosts do not know it. */
+  caCertificate?: pulumi.Input<string>;
+  /** Text of the SSH private key for a repository with `sftp:`. Secret. */
+  privateKey?: pulumi.Input<string>;
+  /** Public host key of that server, as `TYPE BASE64`; required with `privateKey`. */
+  hostKey?: pulumi.Input<string>;
+  /**
+   * False: nothing is ever removed from the repository, for credentials that can only append.
+   *
+   * @default true
+   */
+  prune?: boolean;
+  /** When a restore is tried, as OnCalendar= of systemd has it; needs a repository. */
+  drill?: string;
+}
+
+/** Which snapshots stay in the repository. */
+export interface KeepArgs {
+  /**
+   * Of how many hours the last snapshot stays.
+   *
+   * @default 24
+   */
+  hourly?: number;
+  /**
+   * Of how many days the last snapshot stays.
+   *
+   * @default 7
+   */
+  daily?: number;
+  /**
+   * Of how many weeks the last snapshot stays.
+   *
+   * @default 4
+   */
+  weekly?: number;
+  /**
+   * Of how many months the last snapshot stays.
+   *
+   * @default 12
+   */
+  monthly?: number;
+}
+
+/** What the hosts do about their databases by themselves. */
+export interface MaintenanceArgs {
+  /** When a member is defragmented, one at a time, the leader last. Not given: never. */
+  defrag?: DefragArgs;
+  /**
+   * A NOSPACE alarm is healed without an operator: old revisions are compacted, the members defragmented, the alarm disarmed.
+   *
+   * @default true
+   */
+  noSpace?: boolean;
+}
+
+/** When a member is defragmented. */
+export interface DefragArgs {
+  /**
+   * When the members are looked at, as OnCalendar= of systemd has it; in the hosts' time zone.
+   *
+   * @default "*:0/10"
+   */
+  schedule?: string;
+  /**
+   * A member with a smaller database file is left alone.
+   *
+   * @default 104857600
+   */
+  minimumBytes?: number;
+  /**
+   * Percent of its database file that must be free for a member to be defragmented.
+   *
+   * @default 45
+   */
+  fragmentation?: number;
+}
+
 /** What a destroy leaves behind. */
 export interface DestroyArgs {
   /**
@@ -283,8 +391,10 @@ export interface DestroyArgs {
 export interface RecoverArgs {
   /** Name of the node that the cluster is recovered from: from its own data, or from `snapshot`. */
   node?: string;
-  /** File on that node, as `etcdctl snapshot save` writes it, instead of the node's own data. */
+  /** What to begin with instead of the node's own data: a file on that node, as `etcdctl snapshot save` writes it, or from `backup.repository` its `latest` snapshot or one by its ID. */
   snapshot?: string;
+  /** ID of the cluster that the snapshot in the repository is of, when it is another one than `confirm` and none that this stack gave up before. */
+  snapshotCluster?: string;
   /** ID of the cluster that is discarded. A recovery happens once for each; see docs/recovery.md. */
   confirm?: string;
 }

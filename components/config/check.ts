@@ -36,10 +36,10 @@ export function check<S extends z.ZodType>(
       continue;
     }
     const where = [...path, ...inner];
-    problems.add(
-      where,
-      explain(issue, problems.show(where, valueAt(raw, inner)), problems.wording),
-    );
+    const shown = isSecretMap(schemaAt(schema, inner))
+      ? "[secret]"
+      : problems.show(where, valueAt(raw, inner));
+    problems.add(where, explain(issue, shown, problems.wording));
     if (inner[0] !== undefined) {
       wrong.add(String(inner[0]));
     }
@@ -82,8 +82,21 @@ export function isMap(value: unknown): value is Record<string, unknown> {
 
 /** The keys that a schema knows at a place inside it. */
 function keysAt(schema: z.core.$ZodType, path: Path): readonly string[] {
-  const found = unwrap(path.reduce((outer, part) => within(outer, part) ?? outer, schema));
+  const found = schemaAt(schema, path);
   return found instanceof z.ZodObject ? Object.keys(found.shape) : [];
+}
+
+function schemaAt(schema: z.core.$ZodType, path: Path): z.core.$ZodType {
+  return unwrap(path.reduce((outer, part) => within(outer, part) ?? outer, schema));
+}
+
+/** What stands in the place of such a map, as `NAME=VALUE` might, is as secret as its values. */
+export function isSecretMap(schema: z.core.$ZodType): boolean {
+  return (
+    schema instanceof z.ZodRecord &&
+    schema.valueType instanceof z.ZodType &&
+    schema.valueType.meta()?.type === "secret string"
+  );
 }
 
 /** The schema of an element or a field; undefined where there is none of that name. */

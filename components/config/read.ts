@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import { DEFAULT_VERSION, knownDigests, OFFICIAL_DOWNLOADS, parseVersion } from "../etcd/versions";
+import { checkBackup } from "./backup";
 import { type Checked, check, isMap, unknownKey } from "./check";
 import { resolveConnections } from "./connections";
 import { Problems } from "./problems";
@@ -54,6 +55,8 @@ export function readValues(
   const ssh = read("ssh", shape.ssh);
   const pki = read("pki", shape.pki);
   const host = read("host", shape.host);
+  const backup = read("backup", shape.backup);
+  const maintenance = read("maintenance", shape.maintenance);
   const drift = read("drift", shape.drift);
   const destroy = read("destroy", shape.destroy);
   const recover = read("recover", shape.recover);
@@ -67,7 +70,11 @@ export function readValues(
   const plain = nodes.flatMap(({ data }) => (data === undefined ? [] : [plainNode(data)]));
   checkLost(plain, problems);
   checkRebuild(plain, inspects, problems);
-  const recovery = checkRecover(recover.data ?? {}, recover.wrong, plain, inspects, problems);
+  const snapshots = checkBackup(backup, problems, unknown);
+  const recovery = checkRecover(recover.data ?? {}, recover.wrong, problems, {
+    ...{ nodes: plain, drift: inspects, unknown },
+    repository: backup.wrong.has("repository") || snapshots?.repository !== undefined,
+  });
 
   if (
     !problems.isEmpty ||
@@ -84,6 +91,8 @@ export function readValues(
     settings: flags.settings,
     pki: pki.data,
     host: host.data,
+    ...(snapshots === undefined ? {} : { backup: snapshots }),
+    ...(maintenance.data === undefined ? {} : { maintenance: maintenance.data }),
     drift: drift.data,
     destroy: destroy.data,
     ...(recovery === undefined ? {} : { recover: recovery }),
@@ -96,6 +105,7 @@ export function readValues(
       ...flags.warnings,
       ...reached.warnings,
     ],
+    naming: { cluster: wording.cluster, keys: wording.keys },
   };
 }
 

@@ -1,8 +1,10 @@
 import { ARCHITECTURES, DEFAULT_VERSION, OFFICIAL_DOWNLOADS } from "../etcd/versions";
+import { isInRepository } from "./backup";
 import { isMap } from "./check";
 import type { Problems } from "./problems";
 import { nodeSchema } from "./schema";
 import type { NodeConfig, PkiConfig, RecoverConfig, ReleaseConfig } from "./types";
+import type { UnknownPaths } from "./unknown";
 
 /** Rules that span nodes. Works on raw nodes, so that a wrong one does not hide another. */
 export function checkNodes(raw: readonly unknown[], problems: Problems): void {
@@ -142,17 +144,27 @@ export function checkRotation(pki: PkiConfig, drift: boolean, problems: Problems
   }
 }
 
+/** What a recovery is checked against. */
+interface Recovering {
+  readonly nodes: readonly NodeConfig[];
+  readonly drift: boolean;
+  /** There is one. */
+  readonly repository: boolean;
+  readonly unknown: UnknownPaths;
+}
+
 /** A recovery says which node and which cluster; the rest is checked against what the hosts show. */
 export function checkRecover(
-  { node, snapshot, confirm }: Partial<RecoverConfig>,
+  recover: Partial<RecoverConfig>,
   wrong: ReadonlySet<string>,
-  nodes: readonly NodeConfig[],
-  drift: boolean,
   problems: Problems,
+  beside: Recovering,
 ): RecoverConfig | undefined {
-  if (node === undefined && snapshot === undefined && confirm === undefined) {
+  const { node, snapshot, snapshotCluster, confirm } = recover;
+  if ([node, snapshot, snapshotCluster, confirm].every((value) => value === undefined)) {
     return undefined;
   }
+  const { nodes, drift } = beside;
   if (wrong.has("node")) {
     // It was said already.
   } else if (node === undefined) {
@@ -170,6 +182,9 @@ export function checkRecover(
       "missing; write the ID of the cluster that is discarded, which the refusal and `pulumi stack output clusterId` name",
     );
   }
+  if (!wrong.has("snapshot")) {
+    checkSnapshot(recover, problems, beside);
+  }
   if (!drift) {
     problems.add(
       ["recover"],
@@ -178,7 +193,40 @@ export function checkRecover(
   }
   return node === undefined || confirm === undefined
     ? undefined
-    : { node, confirm, ...(snapshot === undefined ? {} : { snapshot }) };
+    : {
+        ...{ node, confirm },
+        ...(snapshot === undefined ? {} : { snapshot }),
+        ...(snapshotCluster === undefined ? {} : { snapshotCluster }),
+      };
+}
+
+/** A snapshot in the repository needs one, and only such a one says whose it is. */
+function checkSnapshot(
+  { snapshot, snapshotCluster }: Partial<RecoverConfig>,
+  problems: Problems,
+  { repository, unknown }: Recovering,
+): void {
+  const remote = snapshot !== undefined && isInRepository(snapshot);
+  const path = ["recover", "snapshot"];
+  const key = problems.key(["backup", "repository"]);
+  const missing = unknown.first(([first]) => first === "backup");
+  if (remote && !repository) {
+    problems.add(
+      path,
+      `${problems.show(path, snapshot)} is looked for in ${key}, which is not set; set it, or write the path of a file on the node`,
+    );
+  } else if (remote && missing !== undefined) {
+    problems.add(
+      path,
+      `${problems.show(path, snapshot)} is looked for before anything else, and ${problems.key(missing)} is not known before the up; write a value that the program knows by itself`,
+    );
+  }
+  if (snapshotCluster !== undefined && !remote) {
+    problems.add(
+      ["recover", "snapshotCluster"],
+      `has an effect only on a snapshot in the repository; set ${problems.key(path)} to latest or a snapshot ID, or leave it out`,
+    );
+  }
 }
 
 /** A mirror's word on its own tarballs is no check of them. */

@@ -1,8 +1,22 @@
 import { z } from "zod";
 import { DEFAULT_VERSION, OFFICIAL_DOWNLOADS } from "../etcd/versions";
-import { address, asText, flag, leaf, network, port, Refusal, text, whole } from "./fields";
-import { type StandIn, standIns } from "./unknown";
-import { directory, downloadUrl, hostKey, path, RELEASE, scalar, sha256, version } from "./values";
+import { backupSchema } from "./backup";
+import { described, EDIT, input } from "./described";
+import { address, flag, network, port, text, whole } from "./fields";
+import { maintenanceSchema } from "./maintenance";
+import { standIns } from "./unknown";
+import {
+  directory,
+  downloadUrl,
+  hostKey,
+  keyText,
+  path,
+  RELEASE,
+  scalar,
+  secret,
+  sha256,
+  version,
+} from "./values";
 
 const YEARS = 24 * 366;
 
@@ -21,56 +35,7 @@ const machine = text(
   "an IP address or a host name such as bastion.example.org",
   /^[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?$|^[0-9A-Fa-f:]+$/,
 );
-/** A password or passphrase: it is sent as a line, and no message repeats it. */
-const secret: z.ZodType<string> = leaf({
-  type: "secret string",
-  is: "",
-  write: "",
-  read: (value) => {
-    const found = asText(value);
-    return found !== undefined && /^[^\p{Cc}]{1,1024}$/u.test(found)
-      ? found
-      : new Refusal("is not one line of 1 to 1024 characters");
-  },
-});
-/** The text of a private key, which no message repeats; whether it is one is looked at with the other keys. */
-const keyText: z.ZodType<string> = leaf({
-  type: "secret string",
-  is: "",
-  write: "",
-  // The end of the last line is lost in many ways, and OpenSSH reads no key without.
-  read: (value) =>
-    typeof value === "string" && /\S\r?\n./.test(value)
-      ? `${value.replaceAll("\r\n", "\n").trim()}\n`
-      : new Refusal("is not the text of a private key; write all its lines, or name its file"),
-});
 const name = text("a name for a certificate", "1 to 64 printable characters", /^[^\p{C}]{1,64}$/u);
-
-/**
- * @param edit what a change of it does on a running cluster; each key says so.
- */
-const described = <T extends z.ZodType>(schema: T, description: string, edit: string): T =>
-  schema.meta({ ...schema.meta(), description, edit });
-
-/**
- * A value that need not be known before the resources are: in code it is a `pulumi.Input`.
- *
- * @param standIn what stands for it in a preview that does not know it; the rules take each of them.
- */
-const input = <T extends z.ZodType>(schema: T, standIn: StandIn): T =>
-  schema.meta({ ...schema.meta(), standIn });
-
-/** What changes of several keys do. */
-const EDIT = {
-  parts: "See its keys.",
-  roll: "Restarts the members, one at a time.",
-  login: "Used from the next run on. The steps run again and find nothing to do; no restart.",
-  hostKeys: "Checked from the next run on. Steps of a host with another key run again; no restart.",
-  subject: "Refused, unless `pki.rotate` gets a new name in the same edit.",
-  asked: "Checked on new hosts only. The steps `install` run again; no restart.",
-  look: "Affects only what previews and runs check or report.",
-  recover: "Refused, or without effect, while the cluster has a quorum; see docs/recovery.md.",
-} as const;
 
 const standInKey = input(hostKey, standIns.hostKey);
 
@@ -333,11 +298,20 @@ export const recoverSchema = z.strictObject({
   ),
   snapshot: described(
     text(
-      "a path on a host",
-      "an absolute path of plain characters such as /var/backups/etcd/etcd03.db",
-      /^(\/[A-Za-z0-9_.+-]+)+$/,
+      "a path on a host, latest, or a snapshot ID of restic",
+      "an absolute path of plain characters such as /var/backups/etcd/etcd03.db, latest, or 8 to 64 hexadecimal digits",
+      /^((\/[A-Za-z0-9_.+-]+)+|latest|[0-9a-f]{8,64})$/,
     ).optional(),
-    "File on that node, as `etcdctl snapshot save` writes it, instead of the node's own data.",
+    "What to begin with instead of the node's own data: a file on that node, as `etcdctl snapshot save` writes it, or from `backup.repository` its `latest` snapshot or one by its ID.",
+    EDIT.recover,
+  ),
+  snapshotCluster: described(
+    text(
+      "a cluster ID",
+      "the ID that `npm run backups` names beside the snapshot",
+      /^[0-9a-f]{1,16}$/,
+    ).optional(),
+    "ID of the cluster that the snapshot in the repository is of, when it is another one than `confirm` and none that this stack gave up before.",
     EDIT.recover,
   ),
   confirm: described(
@@ -403,6 +377,16 @@ export const schema = z.strictObject({
   host: described(
     hostSchema.prefault({}),
     "Map: what is managed on a node, and what a node must have.",
+    EDIT.parts,
+  ),
+  backup: described(
+    backupSchema.optional(),
+    "Map: scheduled snapshots, kept on the hosts and in a repository of restic. Not given: none are taken.",
+    "The steps `install` run again: timers are set up, or removed. Snapshots stay where they are. No restart.",
+  ),
+  maintenance: described(
+    maintenanceSchema.optional(),
+    "Map: defragmentation and healing of NOSPACE by the hosts themselves. Not given: neither.",
     EDIT.parts,
   ),
   drift: described(

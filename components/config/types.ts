@@ -1,5 +1,6 @@
 import type { Architecture } from "../etcd/versions";
 import type { OtherHosts } from "./connections";
+import type { Naming } from "./wording";
 
 /** One machine of the cluster. A lost node is gone for good: it is never dialled, only removed. */
 export interface NodeConfig {
@@ -69,10 +70,55 @@ export interface ReleaseConfig {
 export interface RecoverConfig {
   /** Whose data it begins with. */
   readonly node: string;
-  /** A file on that node, instead of its data. */
+  /** Instead of its data: a file on that node, or `latest` or an ID in the repository. */
   readonly snapshot?: string;
+  /** ID of the cluster that the snapshot in the repository is of, hexadecimal, when it is neither `confirm` nor one given up before. */
+  readonly snapshotCluster?: string;
   /** ID of the cluster that is given up, hexadecimal. */
   readonly confirm: string;
+}
+
+/** Snapshots that the hosts take by themselves. */
+export interface BackupConfig {
+  /** As OnCalendar= of systemd has it. */
+  readonly schedule: string;
+  /** What `restic forget` keeps of the repository. */
+  readonly keep: {
+    readonly hourly: number;
+    readonly daily: number;
+    readonly weekly: number;
+    readonly monthly: number;
+  };
+  /** How many stay on a host. */
+  readonly local: number;
+  /** As restic writes it, without a password. */
+  readonly repository?: string;
+  /** Secret. */
+  readonly password?: string;
+  /** Variables for restic: secret. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** PEM. */
+  readonly caCertificate?: string;
+  /** Of SSH: secret. */
+  readonly privateKey?: string;
+  /** `TYPE BASE64`. */
+  readonly hostKey?: string;
+  /** Whether anything is ever removed from the repository. */
+  readonly prune: boolean;
+  /** As OnCalendar= of systemd has it. */
+  readonly drill?: string;
+}
+
+/** What the hosts do about a full or fragmented database by themselves. */
+export interface MaintenanceConfig {
+  readonly defrag?: {
+    /** As OnCalendar= of systemd has it. */
+    readonly schedule: string;
+    readonly minimumBytes: number;
+    /** Percent. */
+    readonly fragmentation: number;
+  };
+  readonly noSpace: boolean;
 }
 
 /** The whole configuration, checked, with every default filled in. */
@@ -83,6 +129,10 @@ export interface ClusterConfig {
   readonly settings: Readonly<Record<string, string>>;
   readonly pki: PkiConfig;
   readonly host: HostConfig;
+  /** Absent: no snapshots are scheduled. */
+  readonly backup?: BackupConfig;
+  /** Absent: none. */
+  readonly maintenance?: MaintenanceConfig;
   readonly drift: boolean;
   readonly destroy: { readonly snapshot: boolean };
   readonly recover?: RecoverConfig;
@@ -97,6 +147,7 @@ export interface ClusterConfig {
   readonly unknown: ReadonlyMap<string, string>;
   /** Things that are allowed and that the operator should know of. */
   readonly warnings: readonly string[];
+  readonly naming: Naming;
 }
 
 /** How a machine on the way to a node is reached and logged in to. */

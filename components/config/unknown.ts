@@ -22,6 +22,8 @@ export const standIns = {
     `${ED25519} ${Buffer.concat([sized(ED25519), sized(Buffer.alloc(32))]).toString("base64")}`,
   privateKey: () => ["BEGIN", "END"].map((word) => `-----${word} PRIVATE KEY-----\n`).join(""),
   secret: () => "unknown",
+  repository: () => "/unknown",
+  certificate: () => ["BEGIN", "END"].map((word) => `-----${word} CERTIFICATE-----\n`).join(""),
 } as const satisfies Readonly<Record<string, StandIn>>;
 
 const ED25519 = "ssh-ed25519";

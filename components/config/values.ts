@@ -79,6 +79,30 @@ export const scalar: z.ZodType<string> = leaf({
     typeof value === "number" && !Number.isFinite(value) ? undefined : asText(value),
 });
 
+/** A password or passphrase: it is sent as a line, and no message repeats it. */
+export const secret: z.ZodType<string> = leaf({
+  type: "secret string",
+  is: "",
+  write: "",
+  read: (value) => {
+    const found = asText(value);
+    return found !== undefined && /^[^\p{Cc}]{1,1024}$/u.test(found)
+      ? found
+      : new Refusal("is not one line of 1 to 1024 characters");
+  },
+});
+/** The text of a private key, which no message repeats; whether it is one is looked at with the other keys. */
+export const keyText: z.ZodType<string> = leaf({
+  type: "secret string",
+  is: "",
+  write: "",
+  // The end of the last line is lost in many ways, and OpenSSH reads no key without.
+  read: (value) =>
+    typeof value === "string" && /\S\r?\n./.test(value)
+      ? `${value.replaceAll("\r\n", "\n").trim()}\n`
+      : new Refusal("is not the text of a private key; write all its lines, or name its file"),
+});
+
 /** Path on the operator's machine. */
 export const path: z.ZodType<string> = leaf({
   type: "string",

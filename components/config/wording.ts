@@ -1,7 +1,15 @@
 export type Path = readonly (string | number)[];
 
+/** How a run speaks of a cluster to those who wrote its configuration. */
+export interface Naming {
+  /** In front of all that is said: which cluster it is, where a program may have several. */
+  readonly cluster: string;
+  /** In front of a key. */
+  readonly keys: string;
+}
+
 /** How those who wrote a configuration know it: what its keys are called there, and how one writes there. */
-export interface Wording {
+export interface Wording extends Naming {
   /** Completes `errors in ...`. */
   readonly place: string;
   /** Complete `... is not a list; ` and `... is not a map; `. */
@@ -17,6 +25,8 @@ export interface Wording {
 /** @param namespace of the keys in the stack's configuration. */
 export function stackWording(namespace: string): Wording {
   return {
+    cluster: "",
+    keys: `${namespace}:`,
     place: "the configuration",
     list: 'write one entry a line, each after "- "',
     map: 'write lines of the form "key: value" below the key',
@@ -32,6 +42,8 @@ export function stackWording(namespace: string): Wording {
 /** @param name of the component. */
 export function argumentWording(name: string): Wording {
   return {
+    cluster: `${name}: `,
+    keys: "args.",
     place: `the arguments of EtcdCluster ${JSON.stringify(name)}`,
     list: 'write an array such as ["10.0.0.0/8"]',
     map: "write an object such as { key: value }",

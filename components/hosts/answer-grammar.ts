@@ -1,4 +1,4 @@
-import { RECEIPTS } from "../scripts/steps";
+import { JOB_NAMES, RECEIPTS } from "../scripts/steps";
 import { printable } from "./printable";
 
 /** How the lines of an answer that begin with one word look. */
@@ -36,6 +36,7 @@ const PARTS: Readonly<Record<string, string>> = {
   DIGEST: "[0-9a-f]{64}",
   FILE: String.raw`[a-z-]{1,32}\.pem`,
   IP: "[0-9A-Fa-f.:]{2,45}",
+  JOB: `(?:${JOB_NAMES.join("|")})`,
   KIND: "[A-Z]{1,32}",
   LEADER: ID,
   MEMBER: ID,
@@ -44,12 +45,15 @@ const PARTS: Readonly<Record<string, string>> = {
   PATH: String.raw`/[\x21-\x7e]{1,1024}`,
   PEER_URLS: `${PEER_URL}(?:,${PEER_URL}){0,9}`,
   QUOTA: String.raw`[1-9]\d{0,15}`,
+  RESULT: String.raw`[\x21-\x7e]{1,1024}`,
   REVISION: NUMBER,
   SCRIPT: "[a-z]{1,16}-[0-9a-f]{16}",
   SECONDS: String.raw`\d{1,12}`,
   SERIES: String.raw`\d{1,4}\.\d{1,4}`,
+  SNAPSHOT: "[0-9a-f]{8,64}",
   RECEIPT: `(?:${RECEIPTS.join("|")})`,
   TEXT: ".*",
+  TIME: String.raw`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`,
   VERSION,
 };
 

@@ -15,6 +15,8 @@ export interface Identity {
   readonly member: string;
   /** No start by this program made the data. */
   readonly unmanaged: boolean;
+  /** The host has taken the member out of the cluster itself, and its data was to go. */
+  readonly left?: true;
 }
 
 /** What a step's receipt on the host says and where the host differs from it. */
@@ -66,17 +68,47 @@ export interface VersionSnapshot {
   readonly path: string;
 }
 
+/** How a job that the host runs by itself came out. */
+export interface JobResult {
+  /** `backup`, `backup-check`, `drill`, `maintenance` */
+  readonly name: string;
+  readonly outcome: "ok" | "failed";
+  readonly time: Date;
+  readonly revision?: number;
+  /** Bytes. */
+  readonly size?: number;
+  /** Short ID of the snapshot in the repository, or the path of the file on the host. */
+  readonly id?: string;
+  /** Seconds: the longest gap between the next few times that its schedule elapses. */
+  readonly interval?: number;
+  readonly reason?: string;
+}
+
+/** A snapshot in the repository. */
+export interface SnapshotRemote {
+  /** As restic shows it. */
+  readonly id: string;
+  readonly taken: Date;
+  readonly revision: number;
+  /** Bytes. */
+  readonly size: number;
+  /** ID of the cluster that it is of. */
+  readonly cluster: string;
+  /** Of the member that it was taken from. */
+  readonly release: string;
+}
+
 /** What one inspection of a host showed. */
 export type HostState =
   | {
       readonly inspected: true;
       /** Whose up is at work there. */
       readonly lockedBy?: string;
-      /** Whose steps are still at work there, of a run that has ended; in words. */
+      /** What is still at work there, in words: steps of a run that has ended, or a job. */
       readonly unfinished?: string;
       /** The release of this program that the last up here was of. */
       readonly program?: string;
-      /** Names of the steps' scripts that it has, in an up. @default none */
+      /** Names of the steps' and the jobs' scripts that it has, in an up. @default none */
       readonly scripts?: readonly string[];
       /** A member on this host was ready in a cluster once. */
       readonly bootstrapped: boolean;
@@ -132,6 +164,13 @@ export type HostState =
       readonly revision?: number;
       /** The snapshot that a recovery is to begin with. */
       readonly snapshotFile?: { readonly taken: Date; readonly revision?: number };
+      /** Likewise, in the repository; where the host cannot look yet there is none. */
+      readonly snapshotRemote?: SnapshotRemote;
+      /** Why the repository does not show it. */
+      readonly snapshotUnread?: string;
+      /** The last result of each of its jobs, and the last good one. @default none */
+      readonly jobs?: readonly JobResult[];
+      readonly goodJobs?: readonly JobResult[];
       /**
        * The live member list as its running member reads it through the leader; who of it is healthy is
        * asked by the leader's host, and by every other one too when the configured nodes are not those of

@@ -11,6 +11,8 @@ import type {
   HostCertificate,
   Identity,
   InspectedHost,
+  JobResult,
+  SnapshotRemote,
   VersionSnapshot,
 } from "./host-state";
 import { printable } from "./printable";
@@ -49,8 +51,9 @@ export function authorityOf(subject: Readonly<Record<string, unknown>>): Authori
 
 /** `CLUSTER MEMBER [unmanaged]` */
 export function readIdentity(rest: string): Identity {
-  const [cluster = "", member = "", unmanaged] = rest.split(" ");
-  return { cluster, member, unmanaged: unmanaged !== undefined };
+  const [cluster = "", member = "", note] = rest.split(" ");
+  const left = note === "left" ? ({ left: true } as const) : {};
+  return { cluster, member, unmanaged: note === "unmanaged", ...left };
 }
 
 /** `CLUSTER MEMBER LEADER` */
@@ -83,6 +86,35 @@ export function readSnapshotFile(rest: string): NonNullable<InspectedHost["snaps
   return {
     taken: new Date(Number(seconds) * 1000),
     ...(revision === "-" ? {} : { revision: Number(revision) }),
+  };
+}
+
+/** `JOB ok|failed TIME REVISION|- BYTES|- RESULT SECONDS|- [TEXT]` */
+export function readJob(rest: string): JobResult {
+  const [name = "", outcome, time = "", revision, size, id, interval, ...reason] = rest.split(" ");
+  const known = (word: string | undefined): word is string => word !== undefined && word !== "-";
+  return {
+    ...{ name, outcome: outcome === "ok" ? "ok" : "failed", time: new Date(time) },
+    ...(known(revision) ? { revision: Number(revision) } : {}),
+    ...(known(size) ? { size: Number(size) } : {}),
+    ...(known(id) ? { id } : {}),
+    ...(known(interval) ? { interval: Number(interval) } : {}),
+    ...(reason.length > 0 ? { reason: reason.join(" ") } : {}),
+  };
+}
+
+/** `JOB TIME REVISION|- BYTES|- RESULT` */
+export function readGoodJob(rest: string): JobResult {
+  const [name, run] = cut(rest);
+  return readJob(`${name} ok ${run}`);
+}
+
+/** `SNAPSHOT TIME REVISION BYTES CLUSTER VERSION` */
+export function readSnapshotRemote(rest: string): SnapshotRemote {
+  const [id = "", time = "", revision, size, cluster = "", release = ""] = rest.split(" ");
+  return {
+    ...{ id, taken: new Date(time), revision: Number(revision), size: Number(size) },
+    ...{ cluster, release },
   };
 }
 

@@ -8,11 +8,14 @@ import {
   readCertificate,
   readDatabase,
   readFinding,
+  readGoodJob,
   readIdentity,
+  readJob,
   readMember,
   readRuns,
   readSnapshot,
   readSnapshotFile,
+  readSnapshotRemote,
 } from "./probe-fields";
 
 /** A host's state while its answer is read. */
@@ -64,7 +67,8 @@ function value<Field extends keyof Draft>(
 
 /**
  * The words of an inspection (scripts/steps/probe.sh). Each is the name of the field of a host's state that it is read into, in the
- * singular where it may come more than once; `clock` and `drift` alone go into another word's field.
+ * singular where it may come more than once; `clock` and `drift` go into another word's
+ * field, and `job-good` into `goodJobs`.
  */
 const WORDS = {
   clock: {
@@ -80,12 +84,12 @@ const WORDS = {
     read: text("lockedBy"),
   },
   unfinished: {
-    says: "Steps of a run that has ended still run there: whose.",
+    says: "What still runs there: steps of a run that has ended, or a job that did not end while it was waited for; whose.",
     ...PROSE,
     read: text("unfinished"),
   },
   script: {
-    says: "A script of a step that is on the host, and whole; in an `up`.",
+    says: "A script of a step or a job that is on the host, and whole; in an `up`.",
     ...{ form: "SCRIPT", most: 50 },
     read: texts("scripts"),
   },
@@ -122,8 +126,8 @@ const WORDS = {
     read: flag("empty"),
   },
   data: {
-    says: "Whose data lies there; `unmanaged` when no start by this program made it.",
-    form: "CLUSTER MEMBER [unmanaged]",
+    says: "Whose data lies there; `unmanaged` when no start by this program made it, `left` when this host has taken the member out of the cluster.",
+    form: "CLUSTER MEMBER [unmanaged|left]",
     read: value("data", readIdentity),
   },
   identity: {
@@ -150,6 +154,16 @@ const WORDS = {
     says: "When the file that `recover.snapshot` names was taken, and up to which revision it goes.",
     form: "SECONDS REVISION|-",
     read: value("snapshotFile", readSnapshotFile),
+  },
+  "snapshot-remote": {
+    says: "The snapshot in the repository that `recover.snapshot` names: when it was taken, how far it goes, its size, cluster and release. Not there on a host without restic.",
+    form: "SNAPSHOT TIME REVISION BYTES CLUSTER VERSION",
+    read: value("snapshotRemote", readSnapshotRemote),
+  },
+  "snapshot-unread": {
+    says: "Why the host cannot tell of that snapshot, although it has restic.",
+    ...PROSE,
+    read: text("snapshotUnread"),
   },
   revision: {
     says: "How far the member's data goes; at least, when it does not run.",
@@ -227,6 +241,24 @@ const WORDS = {
     form: "VERSION VERSION PATH",
     read: value("snapshot", readSnapshot),
   },
+  job: {
+    says: "What a job of the host's timers did last: the end of its last run, what that was about, the longest gap in its schedule in seconds, why it failed.",
+    ...{
+      form: "JOB ok|failed TIME REVISION|- BYTES|- RESULT SECONDS|- [TEXT]",
+      most: 4,
+      prose: 2000,
+    },
+    read: (host, rest) => {
+      host.jobs = [...(host.jobs ?? []), readJob(rest)];
+    },
+  },
+  "job-good": {
+    says: "What it did last that came out well.",
+    ...{ form: "JOB TIME REVISION|- BYTES|- RESULT", most: 4 },
+    read: (host, rest) => {
+      host.goodJobs = [...(host.goodJobs ?? []), readGoodJob(rest)];
+    },
+  },
   certificate: {
     says: "A certificate on the host; a bundle has several. One that is none is drift, which the receipt shows.",
     ...{ form: "FILE BASE64", most: 40 },
@@ -259,7 +291,7 @@ const WORDS = {
   receipt: {
     says: "A receipt, of a part of the step `install` or of the member's, and the revision in it.",
     // As long as a step's revision may be: one that came back cut would be another one.
-    ...{ form: "RECEIPT [TEXT]", most: 4, prose: 2000 },
+    ...{ form: "RECEIPT [TEXT]", most: 5, prose: 2000 },
     read: (host, rest) => {
       const [name, revision] = cut(rest);
       if (isReceiptName(name)) {

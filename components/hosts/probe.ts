@@ -1,5 +1,5 @@
 import type { Connection } from "../config/types";
-import { assemble, hostScript, packed, STEP_SCRIPTS } from "../scripts/bundle";
+import { assemble, hostScript, type JobScript, packed, STEP_SCRIPTS } from "../scripts/bundle";
 import { PROGRAM_VERSION } from "../scripts/program";
 import type { HostState } from "./host-state";
 import { logIn, PATIENCE, type Patience } from "./login";
@@ -19,6 +19,8 @@ export interface ProbeTarget {
   readonly connection: Connection;
   /** Values of the probe's script. */
   readonly values: Readonly<Record<string, string>>;
+  /** After so many a host that has not answered is given up. @default 20 */
+  readonly seconds?: number;
 }
 
 /** An up locks the hosts that it inspects, until this program ends. */
@@ -79,8 +81,13 @@ export interface HeldHost {
  * and they are sent the scripts that they lack (scripts/lib/scripts.sh). Reaches the hosts that an up has locked.
  *
  * @param finished resolves when all steps have ended well.
+ * @param jobs those that are configured.
  */
-export function keepNodes(held: readonly HeldHost[], finished: Promise<unknown>): void {
+export function keepNodes(
+  held: readonly HeldHost[],
+  finished: Promise<unknown>,
+  jobs: readonly JobScript[] = [],
+): void {
   for (const { session } of held) {
     session.tell(`keep ${PROGRAM_VERSION}\n`);
   }
@@ -94,7 +101,8 @@ export function keepNodes(held: readonly HeldHost[], finished: Promise<unknown>)
       session.tell("done\n");
     }
   });
-  for (const { name, text } of STEP_SCRIPTS.map(hostScript)) {
+  // The step that installs a job takes its script.
+  for (const { name, text } of [...jobs, ...STEP_SCRIPTS].map(hostScript)) {
     const lacking = held.filter(({ scripts }) => !scripts.includes(name));
     if (lacking.length > 0) {
       const base64 = packed(text);
@@ -107,7 +115,7 @@ export function keepNodes(held: readonly HeldHost[], finished: Promise<unknown>)
 
 async function lookAt(
   name: string,
-  { connection, values }: ProbeTarget,
+  { connection, values, seconds }: ProbeTarget,
   maximumClockSkew: number,
   patience: Patience,
   holding?: Holding,
@@ -121,7 +129,7 @@ async function lookAt(
   const answer = await logIn(
     connection,
     { call: "probe", text },
-    { mark, keep: holding !== undefined, onWait: () => holding?.onWait(name) },
+    { mark, keep: holding !== undefined, seconds, onWait: () => holding?.onWait(name) },
     holding === undefined ? [] : WATCHED,
     patience,
   );

@@ -4,8 +4,8 @@ import { beginOf, endOf, waitOf } from "./marks";
 
 /** A host that has not answered by then is given up. */
 const ANSWER_SECONDS = 20;
-/** One that says that it waits for something (scripts/lib/lock.sh, UP_WAITS) has so many more. */
-const WAITING_SECONDS = 150;
+/** One that says that it waits for something (scripts/lib/lock.sh, UP_WAITS and JOB_WAITS) has so many more. */
+const WAITING_SECONDS = 210;
 /**
  * A session that is kept open says so; the host gives up one that is silent (scripts/lib/lock.sh). A host that was booted again answers
  * that it knows no such session: soon, so that it is told before the plugin's error ends the run.

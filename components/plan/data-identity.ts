@@ -58,7 +58,7 @@ export function planDataIdentity(
         `${found}, and so does ${twin.name}: one of them is a copy; etcd is started on neither: move the copy away (mv /var/lib/etcd/member /var/lib/etcd/member.foreign)`,
       );
     } else if (answers && !live.has("") && !live.has(data.member)) {
-      const [say, needed] = [heard.by, wordsNeeded(host, hosts.size)];
+      const [say, needed] = [heard.by, data.left ? 1 : wordsNeeded(host, hosts.size)];
       (say.length < needed ? findings : plan).push(
         say.length < needed
           ? `${name}: its member ${data.member} of cluster ${data.cluster} is no longer in the member list, but only ${say.join(", ")} ${say.length === 1 ? "reports" : "report"} this, and ${needed} hosts must: nothing is moved aside; start the other members, or inspect etcd there`
@@ -110,7 +110,8 @@ function outvotedBy(
 
 /**
  * How many other hosts must say that a member was removed, before its data is moved aside: its removal
- * took more than half of the others that it knew, or of those that there are now.
+ * took more than half of the others that it knew, or of those that there are now. One is enough where the host says it too: a removal
+ * was interrupted there (scripts/lib/depart.sh), perhaps the last but one of a destroy.
  */
 function wordsNeeded(host: Holder["host"], hosts: number): number {
   const others = Math.min(

@@ -4,6 +4,7 @@ import { clusterExists, type HostState } from "../hosts/host-state";
 import { formatRevision, type Instruction, type Revision, revisionTime } from "../scripts/revision";
 import { RECEIPTS } from "../scripts/steps";
 import { planAlarms, withAlarms } from "./alarms";
+import { type DesiredJobs, planJobs } from "./backup";
 import { planRotation, type Rotation } from "./ca-rotation";
 import { checkCaSubject } from "./ca-subject";
 import { clientsOfOldCa, clientsShutOut } from "./clients";
@@ -44,7 +45,7 @@ export interface Plan {
 }
 
 /** What the configuration says about the things that are inspected. */
-export interface Desired extends Lifetimes {
+export interface Desired extends Lifetimes, DesiredJobs {
   readonly nodes: ClusterConfig["nodes"];
   /** The etcd release that the members are to run. */
   readonly version: string;
@@ -88,6 +89,7 @@ export function makePlan(
   const { rebuild, recovery, membership, rotation, identity, alarms, versions } = changes;
   const nodePlans = planNodes(hosts, changes, now, desired);
   const program = planProgramChange(hosts, desired.program, desired.wanted);
+  const jobs = planJobs(hosts, now, desired);
   const summary = [
     ...recovery.plan,
     ...identity.plan,
@@ -127,10 +129,11 @@ export function makePlan(
       ...program.warnings,
       ...clientWarnings(hosts, changes, cluster, desired),
       ...alarms.warnings,
+      ...jobs.warnings,
     ],
     repairs: ofEach(hosts, (host) => RECEIPTS.flatMap((name) => driftOf(host, name))),
     renewals: ofEach(hosts, (host) => RECEIPTS.flatMap((name) => due(host, name, now, desired))),
-    summary: [...program.plan, ...summary],
+    summary: [...program.plan, ...summary, ...jobs.plan],
     leaving: leavingMembers(cluster, membership, desired),
     rotation: { signer: rotation.signer, beside: rotation.beside },
   };

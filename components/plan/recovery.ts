@@ -1,7 +1,10 @@
 import type { NodeConfig, RecoverConfig } from "../config";
+import { isInRepository } from "../config/backup";
 import { peerUrl, quorum } from "../etcd/members";
-import type { HostState, InspectedHost } from "../hosts/host-state";
+import { parseVersion } from "../etcd/versions";
+import type { HostState, InspectedHost, SnapshotRemote } from "../hosts/host-state";
 import type { Instruction } from "../scripts/revision";
+import { recoverableFrom } from "../scripts/values";
 import { inQuorumOf, type LiveCluster } from "./live-cluster";
 
 export interface Recovery {
@@ -62,7 +65,7 @@ export function planRecovery(
   }
   const known =
     clusters.size > 0 || stack.cluster === undefined ? clusters : new Set([stack.cluster]);
-  return planned(hosts, seen, nodes, known, version, recover);
+  return planned(hosts, seen, nodes, known, version, recover, stack.retired);
 }
 
 /**
@@ -169,15 +172,17 @@ function planned(
   clusters: ReadonlySet<string>,
   version: string,
   recover: RecoverConfig,
+  retired: readonly string[],
 ): Recovery {
   const { node, snapshot, confirm } = recover;
+  const of = recoverableFrom(recover, retired);
   const first = seen.find(({ name }) => name === node);
   const begun = first?.host.recovering === confirm && snapshot === undefined;
   const left = seen.filter(({ host }) => host.data !== undefined);
   const findings = [
     ...stillInUse(hosts, confirm),
     ...(begun ? [] : notThatCluster(clusters, confirm)),
-    ...(first === undefined || begun ? [] : unfitSource(first, left, version, snapshot)),
+    ...(first === undefined || begun ? [] : unfitSource(first, left, version, snapshot, of)),
   ];
   if (findings.length > 0 || first === undefined) {
     return { ...NOTHING, findings };
@@ -198,7 +203,7 @@ function planned(
         node,
         {
           mode: "recover",
-          values: { cluster: confirm, ...(snapshot === undefined ? {} : { snapshot }) },
+          values: { cluster: confirm, ...sourceValues(first, snapshot, of) },
         },
       ],
       ...others.map((name) => [name, rejoin(confirm)] as const),
@@ -237,7 +242,11 @@ function unfitSource(
   left: readonly Host[],
   version: string,
   snapshot: string | undefined,
+  of: readonly string[],
 ): readonly string[] {
+  if (snapshot !== undefined && isInRepository(snapshot)) {
+    return unfitRemote({ name, host }, snapshot, version, of);
+  }
   if (snapshot !== undefined) {
     return host.snapshotFile === undefined
       ? [`etcd:recover.snapshot: ${name} has no etcd snapshot at ${snapshot}; copy the file there`]
@@ -262,6 +271,47 @@ function unfitSource(
   return findings;
 }
 
+/** The first member's step refuses by the same rules (scripts/lib/recovery.sh), and a preview on a host without restic leaves it to that. */
+function unfitRemote(
+  { name, host }: Host,
+  snapshot: string,
+  version: string,
+  of: readonly string[],
+): readonly string[] {
+  const { snapshotRemote: remote, snapshotUnread } = host;
+  if (snapshotUnread !== undefined) {
+    return [`etcd:recover.snapshot is ${snapshot}, and as ${name} says, ${snapshotUnread}`];
+  }
+  if (remote === undefined) {
+    return [];
+  }
+  const findings: string[] = [];
+  if (!of.includes(remote.cluster)) {
+    findings.push(
+      `etcd:recover.snapshot is ${snapshot}, which is ${remoteInWords(remote)}: that cluster is neither etcd:recover.confirm nor one that a recovery of this stack discarded; if it is the right one, set etcd:recover.snapshotCluster to ${remote.cluster}`,
+    );
+  }
+  if (seriesOf(remote.release) !== seriesOf(version)) {
+    findings.push(
+      `etcd:version is ${version}, but the snapshot ${remote.id} is of etcd ${remote.release}; recover with that minor version, and change it afterwards`,
+    );
+  }
+  return findings;
+}
+
+function seriesOf(release: string): string {
+  const version = parseVersion(release);
+  return version === undefined ? release : `${version.major}.${version.minor}`;
+}
+
+/** The very snapshot that was shown. */
+function sourceValues({ host }: Host, snapshot: string | undefined, of: readonly string[]) {
+  if (snapshot === undefined || !isInRepository(snapshot)) {
+    return snapshot === undefined ? {} : { snapshot };
+  }
+  return { snapshot: host.snapshotRemote?.id ?? snapshot, of };
+}
+
 function rejoin(cluster: string): Instruction<"member"> {
   return { mode: "join-recovered", values: { cluster } };
 }
@@ -269,6 +319,11 @@ function rejoin(cluster: string): Instruction<"member"> {
 function source({ host }: Host, snapshot: string | undefined): string {
   if (snapshot === undefined) {
     return "its own data";
+  }
+  if (isInRepository(snapshot)) {
+    return host.snapshotRemote === undefined
+      ? `the snapshot ${snapshot} of the repository, which this host cannot look up before restic is installed on it; its step does that, and refuses one of another cluster`
+      : remoteInWords(host.snapshotRemote);
   }
   const upTo = host.snapshotFile?.revision;
   return `${snapshot}${upTo === undefined ? "" : ` (revision ${upTo})`}`;
@@ -280,12 +335,28 @@ function losses(
   snapshot: string | undefined,
   cluster: string,
 ): string {
-  if (snapshot !== undefined) {
-    const taken = host.snapshotFile?.taken.toISOString().slice(0, 16).replace("T", " ");
-    const newer = best === undefined ? "" : `; ${inWords(best)} is discarded`;
-    return `writes to cluster ${cluster} after ${taken} UTC, when the snapshot was taken, are lost${newer}`;
+  if (snapshot === undefined) {
+    return `writes that cluster ${cluster} acknowledged after ${host.revision === undefined ? "its last revision" : `revision ${host.revision}`} and that only the lost members had are lost`;
   }
-  return `writes that cluster ${cluster} acknowledged after ${host.revision === undefined ? "its last revision" : `revision ${host.revision}`} and that only the lost members had are lost`;
+  const newer = best === undefined ? "" : `; ${inWords(best)} is discarded`;
+  if (!isInRepository(snapshot)) {
+    const taken = host.snapshotFile?.taken;
+    return `writes to cluster ${cluster} after ${taken === undefined ? "" : minutes(taken)} UTC, when the snapshot was taken, are lost${newer}`;
+  }
+  const remote = host.snapshotRemote;
+  if (remote === undefined) {
+    return `writes after the snapshot was taken are lost${newer}`;
+  }
+  const other = remote.cluster === cluster ? "" : `, and all data of cluster ${cluster}`;
+  return `writes to cluster ${remote.cluster} after ${minutes(remote.taken)} UTC, when the snapshot was taken, are lost${other}${newer}`;
+}
+
+function minutes(time: Date): string {
+  return time.toISOString().slice(0, 16).replace("T", " ");
+}
+
+function remoteInWords({ id, taken, revision, size, cluster, release }: SnapshotRemote): string {
+  return `the snapshot ${id} of the repository (${minutes(taken)} UTC, revision ${revision}, ${(size / 1_048_576).toFixed(1)} MiB, of cluster ${cluster} with etcd ${release})`;
 }
 
 function newest(hosts: readonly Host[]): Host | undefined {

@@ -2,10 +2,11 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { STEPS } from "./steps";
+import { JOBS, STEPS } from "./steps";
 
 const lib = (...names: readonly string[]) => names.map((name) => `lib/${name}`);
 const steps = (...names: readonly string[]) => names.map((name) => `steps/${name}`);
+const jobs = (...names: readonly string[]) => names.map((name) => `jobs/${name}`);
 
 /** Every question to etcd reads its answer by one grammar. */
 const ETCD = lib("member-list", "etcd");
@@ -13,13 +14,17 @@ const STEP = lib("base", "scripts", "lock", "keep");
 /** What lies on the host, and whose it is. */
 const HOLDINGS = lib("as-etcd", "belongings", "data", "data-identity");
 /** Each part of it is installed by one function and removed by another. */
-const INSTALLED = lib("host", "binaries", "gateway", "held-back", "files");
+const INSTALLED = lib("host", "binaries", "gateway", "held-back", "files", "jobs");
 const ALARMS = lib("hash", "alarms", "causes");
+/** Files on the host, and the repository that has more of them. */
+const SNAPSHOT = lib("snapshot", "repository");
+const JOB = [...lib("base", "lock", "as-etcd"), ...ETCD, ...lib("jobs-run")];
 
 /** The files that make one script, each followed by the ones it calls. */
 const PARTS = {
   leave: [
-    ...[...STEP, ...HOLDINGS, ...ETCD, ...lib("membership", "firewall", "snapshot", "depart")],
+    ...[...STEP, ...HOLDINGS, ...ETCD, ...lib("membership", "firewall"), ...SNAPSHOT],
+    ...lib("depart"),
     ...[...INSTALLED, ...steps("leave")],
   ],
   install: [
@@ -28,7 +33,8 @@ const PARTS = {
   ],
   member: [
     ...[...STEP, ...HOLDINGS, ...ETCD],
-    ...lib("membership", "snapshot", "version-change", "wait", "restart", "move", "learners"),
+    ...[...lib("membership"), ...SNAPSHOT],
+    ...lib("version-change", "wait", "restart", "move", "learners"),
     ...[
       ...lib("recovery"),
       ...ALARMS,
@@ -44,11 +50,16 @@ const PARTS = {
   health: [
     ...[...STEP, ...lib("as-etcd"), ...ETCD],
     ...lib("data-identity", "version-change", "wait", "membership", "firewall"),
-    ...[...ALARMS, ...steps("health")],
+    ...[...ALARMS, ...lib("jobs"), ...steps("health")],
   ],
   probe: [
     ...[...STEP, ...HOLDINGS, ...lib("needs", "preflight"), ...ETCD, ...ALARMS],
-    ...[...lib("disk"), ...steps("probe")],
+    ...[...SNAPSHOT, ...lib("disk"), ...steps("probe")],
+  ],
+  backup: [...JOB, ...lib("data-identity"), ...SNAPSHOT, ...lib("hash"), ...jobs("backup")],
+  drill: [...JOB, ...lib("data-identity"), ...SNAPSHOT, ...lib("hash"), ...jobs("drill")],
+  maintenance: [
+    ...[...JOB, ...lib("version-change", "wait", "hash", "alarms"), ...jobs("maintenance")],
   ],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 
@@ -57,11 +68,17 @@ export type ScriptName = keyof typeof PARTS;
 /** Those that steps run; the others are sent whole. */
 export const STEP_SCRIPTS = [...STEPS, "lost"] as const;
 
+/** Those that the timers of a host run: the step `install` puts them there (lib/jobs.sh). */
+export const JOB_SCRIPTS = JOBS;
+
+export type JobScript = (typeof JOB_SCRIPTS)[number];
+
 export type StepScript = (typeof STEP_SCRIPTS)[number];
 
 /** What is called from outside of a script, beside the function of its own name. */
 const CALLS = ["run_step", "apply", "delete"];
 const CALLS_OF_PROBE = ["keep_lock"];
+const CALLS_OF_JOBS = ["run_step", "run_job", "run", "check", "nospace", "clean_up"];
 
 /** A function of a script: one line, or from the line with its name to the one that closes it. */
 const FUNCTION = /^([a-z_]\w*)\(\) (?:\{.*\}|[{(]\n[\s\S]*?\n[})])\n/gm;
@@ -90,7 +107,8 @@ export function assemble(script: ScriptName, values: Readonly<Record<string, str
  * written at every step, and shows in a preview by this one name that a script has changed.
  */
 export function stepInput(script: StepScript, values: Readonly<Record<string, string>>): string {
-  return `${assignments({ ...values, SCRIPT: hostScript(script).name })}${source("lib/load")}`;
+  const loader = source(script === "leave" ? "lib/load-leave" : "lib/load");
+  return `${assignments({ ...values, SCRIPT: hostScript(script).name })}${loader}`;
 }
 
 /** A script as a host has it. */
@@ -102,7 +120,7 @@ export interface HostScript {
 
 const DIGEST_LENGTH = 16;
 
-export const hostScript = remembered((script: StepScript): HostScript => {
+export const hostScript = remembered((script: StepScript | JobScript): HostScript => {
   const text = plain(script);
   const digest = createHash("sha256").update(text).digest("hex").slice(0, DIGEST_LENGTH);
   return { name: `${script}-${digest}`, text };
@@ -132,6 +150,13 @@ function assignments(values: Readonly<Record<string, string>>): string {
     .join("");
 }
 
+function callsOf(script: ScriptName): readonly string[] {
+  if (JOB_SCRIPTS.some((name) => name === script)) {
+    return CALLS_OF_JOBS;
+  }
+  return script === "probe" ? [...CALLS, ...CALLS_OF_PROBE] : CALLS;
+}
+
 /** In base64. A host unpacks it again, so any packing of the text does. */
 export function packed(text: string): string {
   return gzipSync(text).toString("base64");
@@ -156,7 +181,7 @@ export function plain(script: ScriptName): string {
       }
     }
   };
-  follow([beside, script, ...CALLS, ...(script === "probe" ? CALLS_OF_PROBE : [])].join(" "));
+  follow([beside, script, ...callsOf(script)].join(" "));
   return text.replace(FUNCTION, (whole: string, name: string) =>
     called.has(name) && functions.get(name) === whole ? whole : "",
   );

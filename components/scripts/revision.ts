@@ -13,7 +13,7 @@ export interface Mode {
   readonly time?: "optional";
 }
 
-type Name = "cluster" | "member" | "rebuilt" | "snapshot";
+type Name = "cluster" | "member" | "of" | "rebuilt" | "snapshot";
 
 /** The modes of each step. */
 export const MODES = {
@@ -42,8 +42,8 @@ export const MODES = {
       values: ["member"],
     },
     recover: {
-      does: "Start a new cluster instead of `cluster`, from this host's data or from `snapshot`.",
-      values: ["cluster", "snapshot?"],
+      does: "Start a new cluster instead of `cluster`, from this host's data or from `snapshot`: a file here, or `latest` or an ID in the repository, which is one of the clusters `of`.",
+      values: ["cluster", "snapshot?", "of?"],
     },
     "join-recovered": {
       does: "Set data of `cluster` aside, and join the cluster that was recovered.",

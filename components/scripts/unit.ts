@@ -57,12 +57,18 @@ export function etcdFlags(config: ClusterConfig): ReadonlyMap<string, string> {
     flags.set("client-key-file", `${pki}/gateway-key.pem`);
   }
   const version = parseVersion(config.release.version);
+  // A member that is being defragmented answers nobody: with this it says so, and clients go to another one.
+  const failsOver = config.maintenance?.defrag !== undefined;
   if (version !== undefined && minorOf(version) === "3.5") {
     flags.set("experimental-initial-corrupt-check", "true");
     flags.set("experimental-compact-hash-check-enabled", "true");
+    if (failsOver) {
+      flags.set("experimental-stop-grpc-service-on-defrag", "true");
+    }
   } else {
     // At a start, and at every compaction: nothing else shows that the data of a member differs.
-    flags.set("feature-gates", "InitialCorruptCheck=true,CompactHashCheck=true");
+    const gates = "InitialCorruptCheck=true,CompactHashCheck=true";
+    flags.set("feature-gates", failsOver ? `${gates},StopGRPCServiceOnDefrag=true` : gates);
   }
   for (const [name, value] of Object.entries(config.settings).sort()) {
     // Only the variables above are to be expanded: systemd reads two dollar signs as one.

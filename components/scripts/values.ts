@@ -1,16 +1,69 @@
 /** From the configuration to the variables of the scripts. */
 import { createHash } from "node:crypto";
 import type { ClusterConfig, NodeConfig } from "../config";
+import { isInRepository } from "../config/backup";
+import type { BackupConfig, RecoverConfig } from "../config/types";
 import { predecessors } from "../etcd/upgrade-paths";
 import { ARCHITECTURES, parseVersion } from "../etcd/versions";
 import { metricsPorts, renderEnvironment, renderUnit } from "./unit";
 
-/** What the inspection of a host needs to know: what the preflight of the step `install` takes. */
-export function probeValues(config: ClusterConfig, node: NodeConfig): Record<string, string> {
+/**
+ * What the inspection of a host needs to know: what the preflight of the step `install` takes.
+ *
+ * @param retired clusters that this stack gave up before.
+ */
+export function probeValues(
+  config: ClusterConfig,
+  node: NodeConfig,
+  retired: readonly string[] = [],
+): Record<string, string> {
+  const recover = config.recover?.node === node.name ? config.recover : undefined;
   return {
     ...hostValues(config, node),
     VERSION: config.release.version,
-    RECOVER_SNAPSHOT: config.recover?.node === node.name ? (config.recover.snapshot ?? "") : "",
+    RECOVER_SNAPSHOT: recover?.snapshot ?? "",
+    ...(recover !== undefined && asksRepository(config, node)
+      ? {
+          RECOVER_OF: recoverableFrom(recover, retired).join(","),
+          ...repositoryValues(config.backup),
+          ...repositorySecrets(config.backup),
+        }
+      : {}),
+  };
+}
+
+/** The clusters that a snapshot in the repository may be of. */
+export function recoverableFrom(
+  { confirm, snapshotCluster }: RecoverConfig,
+  retired: readonly string[],
+): readonly string[] {
+  return [
+    ...new Set([confirm, ...(snapshotCluster === undefined ? [] : [snapshotCluster]), ...retired]),
+  ];
+}
+
+/** Whether the inspection of this host looks for a snapshot in the repository. */
+export function asksRepository({ recover }: ClusterConfig, node: NodeConfig): boolean {
+  return recover?.node === node.name && isInRepository(recover.snapshot ?? "");
+}
+
+/** Where the repository of restic is, and how its server is known. */
+export function repositoryValues(backup: BackupConfig | undefined) {
+  return {
+    REPOSITORY: backup?.repository ?? "",
+    REPOSITORY_CA: backup?.caCertificate ?? "",
+    REPOSITORY_HOST_KEY: backup?.hostKey ?? "",
+  };
+}
+
+/** What it takes to read it. */
+export function repositorySecrets(backup: BackupConfig | undefined) {
+  return {
+    REPOSITORY_PASSWORD: backup?.password ?? "",
+    REPOSITORY_ENVIRONMENT: Object.entries(backup?.environment ?? {})
+      .map(([name, value]) => `${name}=${value}`)
+      .join("\n"),
+    REPOSITORY_KEY: backup?.privateKey ?? "",
   };
 }
 

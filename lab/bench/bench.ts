@@ -9,7 +9,17 @@ import { join } from "node:path";
 import { stringify } from "yaml";
 import { DEFAULT_VERSION } from "../../components/etcd/versions";
 import { checkout, hostAddress, Lab, type Result } from "../../test/support/lab";
-import { logins, median, peakMemory, show, type Times, timed } from "./measure";
+import {
+  type Cost,
+  cost,
+  counted,
+  logins,
+  median,
+  peakMemory,
+  show,
+  type Times,
+  timed,
+} from "./measure";
 
 const RUNS = Number(process.argv[2] ?? 3);
 const lab = new Lab("bench");
@@ -27,14 +37,15 @@ function pulumi(
 ): Promise<Result> {
   const file = join(lab.directory, `Pulumi.${configuration}.yaml`);
   const stack = ["--stack", "bench", "--config-file", file];
-  const command = [...before, "pulumi", ...args, ...stack, "--non-interactive"];
+  const command = [...counted(lab), ...before, "pulumi", ...args, ...stack, "--non-interactive"];
   return lab.run(command, { timeoutMs: 600_000 });
 }
 
 function pulumiEmpty(args: readonly string[]): Promise<Result> {
   const project = ["--cwd", join(checkout, "lab/bench/empty")];
   const stack = ["--stack", "empty", "--config-file", join(lab.directory, "Pulumi.empty.yaml")];
-  return lab.run(["pulumi", ...args, ...project, ...stack, "--non-interactive"], { env: empty });
+  const command = [...counted(lab), "pulumi", ...args, ...project, ...stack, "--non-interactive"];
+  return lab.run(command, { env: empty });
 }
 
 function configure(nodes: number): void {
@@ -91,17 +102,17 @@ const preview = () => pulumi(["preview", "--expect-no-changes"]);
 /** Without a look at the hosts. Their gates would run again, which is planned in no time. */
 const blindPreview = () => pulumi(["preview"], "blind");
 
-async function repeat(run: () => Promise<number>): Promise<Times> {
-  const times: number[] = [];
+async function repeat<Measured>(run: () => Promise<Measured>): Promise<readonly Measured[]> {
+  const measured: Measured[] = [];
   for (let index = 0; index < RUNS; index += 1) {
-    times.push(await run());
+    measured.push(await run());
   }
-  return times;
+  return measured;
 }
 
-async function create(nodes: number): Promise<number> {
+async function create(nodes: number): Promise<Cost> {
   await bare(nodes);
-  return timed(up);
+  return cost(lab, up);
 }
 
 /** The same over a slow line, which counts what comes one after the other. */
@@ -130,69 +141,97 @@ async function byHand(count: number): Promise<number> {
   );
 }
 
-async function main(): Promise<void> {
-  await lab.up(7);
-  // The first run of a program compiles it; that is not what is measured.
-  await create(3);
-  await initialise("empty", "empty");
-  await pulumiEmpty(["up", "--yes", "--skip-preview"]);
+const seconds = (costs: readonly Cost[]): Times => costs.map((one) => one.seconds);
+const ofOperator = (costs: readonly Cost[]): Times => costs.map(({ operator }) => operator);
+const ofHost = (costs: readonly Cost[]): Times => costs.map(({ host }) => host);
 
-  const rows: string[][] = [["what", "ours", "beside it", "ratio", "goal"]];
-  const compare = (what: string, ours: Times, other: string, theirs: Times, goal: string) =>
-    rows.push([
-      what,
-      show(ours),
-      `${other} ${show(theirs)}`,
-      (median(ours) / median(theirs)).toFixed(2),
-      goal,
-    ]);
+const rows: string[][] = [["what", "ours", "beside it", "ratio", "goal"]];
 
+function compare(what: string, ours: Times, other: string, theirs: Times, goal = ""): void {
+  const ratio = (median(ours) / median(theirs)).toFixed(2);
+  rows.push([what, show(ours), `${other} ${show(theirs)}`, ratio, goal]);
+}
+
+function single(what: string, value: string, goal = ""): void {
+  rows.push([what, value, "", "", goal]);
+}
+
+async function creations(): Promise<void> {
   const script = await repeat(() => byHand(3));
   const scriptSeven = await repeat(() => byHand(7));
   const seven = await repeat(() => create(7));
   const three = await repeat(() => create(3));
   const sevenFar = await repeat(() => createFar(7));
   const threeFar = await repeat(() => createFar(3));
-  await create(3);
-  const before = await logins(lab, "etcd01");
-  await timed(preview);
-  const perPreview = (await logins(lab, "etcd01")) - before;
-  const unchanged: number[] = [];
-  const previews: number[] = [];
-  const blind: number[] = [];
-  const emptyUps: number[] = [];
-  const emptyPreviews: number[] = [];
-  // In turn, so that a slow spell of the machine hits all alike.
-  for (let index = 0; index < RUNS; index += 1) {
-    emptyUps.push(await timed(() => pulumiEmpty(["up", "--yes", "--skip-preview"])));
-    unchanged.push(await timed(up));
-    emptyPreviews.push(await timed(() => pulumiEmpty(["preview"])));
-    previews.push(await timed(preview));
-    blind.push(await timed(blindPreview));
-  }
-  compare("create, 3 nodes", three, "script by hand", script, "1.6");
-  compare("create, 7 nodes", seven, "3 nodes", three, "");
+  compare("create, 3 nodes", seconds(three), "script by hand", script, "1.6");
+  compare("create, 7 nodes", seconds(seven), "3 nodes", seconds(three));
   compare("create, 7 nodes, 50 ms away", sevenFar, "3 nodes", threeFar, "1.3");
   // How much more seven hosts on one machine cost in any case.
-  compare("by hand, 7 nodes", scriptSeven, "3 nodes", script, "");
-  compare("unchanged up", unchanged, "empty program", emptyUps, "1.15");
-  compare("preview", previews, "empty program", emptyPreviews, "1.15");
-  compare("preview", previews, "drift: false", blind, "1.3, plus 0.7 s");
+  compare("by hand, 7 nodes", scriptSeven, "3 nodes", script);
+  single("processor time of the operator, create, 3 nodes", show(ofOperator(three)));
+  single("processor time of one host, create, 3 nodes", show(ofHost(three)));
+}
 
+/** Of a cluster of three that is there. */
+async function unchangedRuns(): Promise<void> {
+  const unchanged: Cost[] = [];
+  const previews: Cost[] = [];
+  const blind: number[] = [];
+  const emptyUps: Cost[] = [];
+  const emptyPreviews: Cost[] = [];
+  // In turn, so that a slow spell of the machine hits all alike.
+  for (let index = 0; index < RUNS; index += 1) {
+    emptyUps.push(await cost(lab, () => pulumiEmpty(["up", "--yes", "--skip-preview"])));
+    unchanged.push(await cost(lab, up));
+    emptyPreviews.push(await cost(lab, () => pulumiEmpty(["preview"])));
+    previews.push(await cost(lab, preview));
+    blind.push(await timed(blindPreview));
+  }
+  for (const [what, ours, empties] of [
+    ["unchanged up", unchanged, emptyUps],
+    ["preview", previews, emptyPreviews],
+  ] as const) {
+    const other = "empty program";
+    compare(what, seconds(ours), other, seconds(empties), "1.15");
+    const operator = `processor time of the operator, ${what}`;
+    compare(operator, ofOperator(ours), other, ofOperator(empties));
+    single(`processor time of one host, ${what}`, show(ofHost(ours)));
+  }
+  compare("preview", seconds(previews), "drift: false", blind, "1.3, plus 0.7 s");
+}
+
+/** How many logins of a run the first host sees. */
+async function dials(run: () => Promise<unknown>): Promise<string> {
+  const before = await logins(lab, "etcd01");
+  await run();
+  return String((await logins(lab, "etcd01")) - before);
+}
+
+async function singleRuns(): Promise<void> {
   await bare(3);
-  const memory = await peakMemory(up);
-  const dials = await logins(lab, "etcd01");
-  const state = await lab.run(["pulumi", "stack", "export", "--stack", "bench"]);
-  rows.push(["ssh logins a host, create", String(dials), "", "", "4"]);
-  rows.push(["ssh logins a host, preview", String(perPreview), "", "", "1"]);
-  rows.push(["peak memory of the program", `${memory.toFixed(0)} MiB`, "", "", "300 MB"]);
-  rows.push([
-    "state, 3 nodes",
-    `${(state.stdout.length / 1024).toFixed(0)} KiB`,
-    "",
-    "",
-    "432 KiB",
-  ]);
+  let memory = Number.NaN;
+  const created = await dials(async () => {
+    memory = await peakMemory(up);
+  });
+  const exported = await lab.run(["pulumi", "stack", "export", "--stack", "bench"]);
+  single("ssh logins a host, create", created, "4");
+  single("ssh logins a host, preview", await dials(() => timed(preview)), "1");
+  single("peak memory of the program", `${memory.toFixed(0)} MiB`, "300 MB");
+  single("state, 3 nodes", `${(exported.stdout.length / 1024).toFixed(1)} KiB`, "432 KiB");
+}
+
+async function main(): Promise<void> {
+  await lab.up(7);
+  // The first run of a program compiles it; that is not what is measured.
+  await bare(3);
+  await timed(up);
+  await initialise("empty", "empty");
+  await pulumiEmpty(["up", "--yes", "--skip-preview"]);
+
+  await creations();
+  await create(3);
+  await unchangedRuns();
+  await singleRuns();
 
   console.log(`${RUNS} runs each, median (fastest-slowest), ${cpus().length} cores\n`);
   const widths = (rows[0] ?? []).map((_, column) =>

@@ -1,4 +1,6 @@
+import { existsSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { type Lab, type Result, runCommand } from "../../test/support/lab";
 
 /** Seconds of several runs of one thing, in the order they were taken. */
@@ -22,6 +24,47 @@ export async function timed(run: () => Promise<Result>): Promise<number> {
     throw new Error(`exit code ${result.code}\n${result.stdout}${result.stderr}`);
   }
   return (performance.now() - start) / 1000;
+}
+
+/** What one run took: seconds until its end, and of processor time. */
+export interface Cost {
+  readonly seconds: number;
+  /** Engine, program, plugins and ssh. */
+  readonly operator: number;
+  /** All of the first host. */
+  readonly host: number;
+}
+
+/** Runs something that must succeed, of whose commands each is `counted`. */
+export async function cost(lab: Lab, run: () => Promise<Result>): Promise<Cost> {
+  const used = () => [BENCH, "etcd01"].map((part) => processorSeconds(lab, part));
+  const before = used();
+  const seconds = await timed(run);
+  const [operator = 0, host = 0] = used().map((now, index) => now - (before[index] ?? 0));
+  return { seconds, operator, host };
+}
+
+/** The control group of what a bench starts. */
+const BENCH = "bench";
+/** Version 2, alone or beside version 1. */
+const HIERARCHIES = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
+
+function groupOf(lab: Lab, part: string): string {
+  const root = HIERARCHIES.find((directory) => existsSync(join(directory, "cgroup.controllers")));
+  return join(root ?? "", `etcd-lab-${lab.identity}`, part);
+}
+
+/** What goes before a command that is to be counted with all that it starts. */
+export function counted(lab: Lab): readonly string[] {
+  const enter = 'mkdir -p "$0"; echo $$ >"$0/cgroup.procs"; exec "$@"';
+  return ["bash", "-c", enter, groupOf(lab, BENCH)];
+}
+
+/** Of all that ever ran in this part of the lab. */
+export function processorSeconds(lab: Lab, part: string): number {
+  const statistics = readFileSync(join(groupOf(lab, part), "cpu.stat"), "utf8");
+  const [, microseconds] = /^usage_usec (\d+)$/m.exec(statistics) ?? [];
+  return Number(microseconds) / 1_000_000;
 }
 
 /** How many logins the sshd of a host has accepted so far, from its log. */

@@ -10,7 +10,7 @@ root=$3
 # Not given: debootstrap's own.
 mirror=${LAB_DEBIAN_MIRROR:-}
 packages=systemd,systemd-sysv,dbus,openssh-server,sudo,iproute2,nftables,curl,ca-certificates
-packages+=,procps,iputils-ping,netbase,netcat-openbsd,kmod,less
+packages+=,procps,iputils-ping,netbase,netcat-openbsd,kmod,less,restic
 # Nothing on a lab host needs these, and each of them costs boot time.
 masked=(
   apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer

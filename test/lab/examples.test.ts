@@ -92,7 +92,7 @@ describe("two clusters in one program", () => {
   test("the preview that does not know an address names the host, and has all resources", async () => {
     const preview = await succeed(example.preview());
     expect(printed(preview)).toContain(
-      "etcd01: not inspected, because args.nodes[0].address is not known yet; pulumi up inspects it",
+      "first: etcd01: not inspected, because args.nodes[0].address is not known yet; pulumi up inspects it",
     );
     for (const other of ["etcd02", "etcd03"]) {
       expect(printed(preview)).not.toContain(`${other}: not inspected`);
@@ -233,7 +233,7 @@ describe("a program of YAML", () => {
 
   test("what the inspection finds is said once in each run, without a stack trace", async () => {
     const text = await refused(ADDRESS, "address: 192.168.1.99 ");
-    expectMessage(text, "preflight checks failed; no host was changed:");
+    expectMessage(text, "main: preflight checks failed; no host was changed:");
     const said = text.slice(text.lastIndexOf("Diagnostics:"));
     expect(said.match(/etcd02: SSH to root@192\.168\.1\.99:22 failed/g)).toHaveLength(1);
   });

@@ -124,6 +124,17 @@ describe("a mistake", () => {
     [["exec", "etcd01"], "exec needs a command for etcd01"],
     [["up", "--nodes", "8"], 'up takes --nodes 1 to 7, got "--nodes 8"'],
     [["down", "now"], 'down takes nothing or --purge, got "now"'],
+    [
+      ["repository", "minio"],
+      'there is no repository "minio", the repositories are versitygw rclone sftp',
+    ],
+    [
+      ["repository", "sftp", "wipe"],
+      'repository sftp takes start, stop, clear or cut HOST..., got "wipe"',
+    ],
+    [["repository", "sftp", "stop", "now"], 'repository sftp stop takes nothing, got "now"'],
+    [["repository", "sftp", "cut"], "repository sftp cut needs a host"],
+    [["repository", "sftp", "cut", "etcd08"], `there is no host "etcd08", ${hosts}`],
     [["release", "newest"], 'there is no etcd release "newest", a release looks like 3.6.14'],
   ])("%j is refused with exit code 2 and one line", async (args, message) => {
     expect(await lab.verb(args)).toEqual({ code: 2, stdout: "", stderr: `lab: ${message}\n` });

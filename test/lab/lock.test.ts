@@ -122,8 +122,10 @@ describe("a run that ends while a step goes on", () => {
     await killed;
     await onAll(lab, "flock -w 5 -s /run/etcd-on-pulumi.lock true");
     await on(lab, busy, `! ${APPLYING}`);
-    const whose = `steps of an earlier run by \\S+@\\S+ \\(stack first, process \\d+\\) since [-0-9]+ [:0-9]+ UTC are still in progress`;
-    expect(printed(await succeed(first.preview()))).toMatch(new RegExp(`${busy}: ${whose}`));
+    const whose = `steps of an earlier run by \\S+@\\S+ \\(stack first, process \\d+\\) since [-0-9]+ [:0-9]+ UTC`;
+    expect(printed(await succeed(first.preview()))).toMatch(
+      new RegExp(`${busy}: still in progress: ${whose}`),
+    );
     const up = first.up();
     await eventually("the next one has the lock", async () => {
       const { code } = await lab.exec(busy, HELD);
@@ -132,7 +134,7 @@ describe("a run that ends while a step goes on", () => {
     await new Promise((resolve) => setTimeout(resolve, 3000));
     await goOn();
     expect(printed(await succeed(up))).toContain(
-      `${busy}: steps of an earlier run are still in progress there; waiting up to 2 minutes`,
+      `${busy}: steps of an earlier run, or a job, are still in progress there; waiting up to 3 minutes`,
     );
     await succeed(first.previewNothing());
   });

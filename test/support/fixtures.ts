@@ -77,6 +77,7 @@ export function cluster(
     others: { connectTo: ({ address }) => connection(address) },
     unknown: new Map(),
     warnings: [],
+    naming: { cluster: "", keys: "etcd:" },
     ...change,
   };
 }

@@ -8,6 +8,7 @@ export type Part = (typeof INSTALLED)[number];
 const PARTS: Readonly<Record<Part, string>> = {
   host: 'refuse_unfit; read_revision "$1"; mkdir -p "$STATE"; chmod 0755 "$STATE"; install_host "$1"',
   binaries: 'read_revision "$1"; install_binaries "$1"',
+  jobs: 'read_revision "$1"; install_jobs "$1"',
   files: 'read_revision "$1"; install_leaves "$1"',
 };
 const CALL = 'run_step "$@" </dev/null\n';
@@ -17,7 +18,7 @@ export function assembleAny(
   script: ScriptName | Part,
   values: Readonly<Record<string, string>>,
 ): string {
-  if (!(script === "host" || script === "binaries" || script === "files")) {
+  if (!(script === "host" || script === "binaries" || script === "files" || script === "jobs")) {
     return assemble(script, values);
   }
   const whole = assemble("install", values);

@@ -1,5 +1,6 @@
 /** Drives a lab from a test through its command line, as a person would. */
 import { type StdioOptions, spawn, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
@@ -91,12 +92,15 @@ function describe(command: readonly string[], result: Result): string {
 export class Lab {
   /** The run state: `ssh/id_ed25519`, `ssh/known_hosts`, `backend/`, `mirror/`, `logs/`. */
   public readonly directory: string;
+  /** What its processes and control groups have in their names. */
+  public readonly identity: string;
 
   public constructor(
     public readonly name: string,
     private readonly env: CommandOptions["env"] = {},
   ) {
     this.directory = join(checkout, ".lab", name);
+    this.identity = createHash("sha256").update(`${checkout}\n${name}\n`).digest("hex").slice(0, 8);
   }
 
   /** Any verb with its arguments. */
@@ -168,6 +172,11 @@ export class Lab {
   /** Builds these etcd releases unless they are cached; minutes for a new one. */
   public release(...versions: readonly string[]): Promise<Result> {
     return this.must(["release", ...versions], 30 * 60_000);
+  }
+
+  /** `start`, `stop`, `clear` or `cut` of one of the lab's repositories; the first start builds its server. */
+  public repository(...words: readonly string[]): Promise<Result> {
+    return this.must(["repository", ...words], 30 * 60_000);
   }
 
   /**

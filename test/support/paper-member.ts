@@ -38,7 +38,7 @@ END
     for version in 3.5.35 3.6.14 3.6.17 3.7.2; do
       mkdir -p /opt/etcd-on-pulumi/v$version
       ln -sfn /var/paper/etcdctl-stub /opt/etcd-on-pulumi/v$version/etcdctl
-      ln -sfn /bin/true /opt/etcd-on-pulumi/v$version/etcdutl
+      ln -sfn /var/paper/etcdutl-stub /opt/etcd-on-pulumi/v$version/etcdutl
     done
     printf 'etcd01 192.168.1.83\\netcd02 192.168.1.84\\netcd03 192.168.1.85\\n' >${STATE}/nodes
     touch ${STATE}/formed

@@ -227,6 +227,22 @@ END
     tc qdisc add dev lo root tbf rate 8mbit burst 256kb latency 400ms
     exit 0
     ;;
+  'three that run')
+    # /var/others/lead NUMBER lets one of them lead; the processes of the two others are in /var/others/pids.
+    three
+    background 1
+    ready 1
+    echo "${pid[2]} ${pid[3]}" >/var/others/pids
+    ln -sf "$bin"/etcd* /usr/local/bin/
+    for name in client client-key; do cp -a "$pki/${name/client/good}.pem" "$pki/$name.pem"; done
+    cat >/var/others/lead <<END
+for from in 1 2 3; do
+  id=\$($bin/etcdctl --cacert $ca --cert $pki/good.pem --key $pki/good-key.pem --endpoints "https://127.0.0.\$1:2379" endpoint status | cut -d ' ' -f 2 | tr -d ,)
+  $bin/etcdctl --cacert $ca --cert $pki/good.pem --key $pki/good-key.pem --endpoints "https://127.0.0.\$from:2379" move-leader "\$id" || true
+done
+END
+    exit 0
+    ;;
   'alone') list=$THREE && member 1 && fails ;;
   *) echo "no such case: $case" >&2 && exit 2 ;;
 esac

@@ -13,7 +13,7 @@ const WRAPPERS = new Set(
   "exec env timeout setpriv xargs retry bounded as_etcd as_owner with_proxy flock".split(" "),
 );
 /** Options of those that take the word after them. */
-const WITH_VALUE = new Set("--reuid --regid --kill-after -C -w".split(" "));
+const WITH_VALUE = new Set("--reuid --regid --kill-after --signal -C -w".split(" "));
 const PLAIN = /^[A-Za-z_][\w.-]*$/;
 
 export function callsOf(text: string): Calls {
@@ -39,6 +39,8 @@ class Reader {
     /** A command is to come; else its arguments. */
     let begins = true;
     let wrapper = "";
+    /** Words of it that are neither an option nor an option's value. */
+    let plain = 0;
     /** The next word belongs to a redirection, or to a wrapper's option. */
     let skip = false;
     while (this.#at < this.#text.length) {
@@ -98,7 +100,13 @@ class Reader {
         } else if (word === "case") {
           this.#case();
         } else if (word === "for") {
-          this.#until(/^(?:;|\n)/);
+          const arithmetic = /^[ \t]*\(\(/.exec(this.#text.slice(this.#at))?.[0];
+          if (arithmetic === undefined) {
+            this.#until(/^(?:;|\n)/);
+          } else {
+            this.#at += arithmetic.length;
+            this.#quotedUntil("))");
+          }
         } else if (word === "esac") {
           this.#at = start;
           return;
@@ -113,6 +121,7 @@ class Reader {
             this.called.add(word);
           }
           wrapper = WRAPPERS.has(word) ? word : "";
+          plain = 0;
         }
       } else if (wrapper !== "") {
         if (WITH_VALUE.has(word)) {
@@ -120,6 +129,13 @@ class Reader {
         } else if (PLAIN.test(word)) {
           this.called.add(word);
           wrapper = WRAPPERS.has(word) ? word : "";
+          plain = 0;
+        } else if (!word.startsWith("-")) {
+          // A program of ours, by its path or in a variable; of timeout, behind the seconds.
+          plain += 1;
+          if (word.startsWith("/") || (wrapper === "timeout" && plain > 1)) {
+            wrapper = "";
+          }
         }
       } else if (word === "-exec") {
         wrapper = word;

@@ -108,7 +108,7 @@ disarm() {
 # is last, as in a roll. Fails when it is too early: the configured members are on their way to another quota. Leaves in "over" why the alarm
 # would come back although it can be taken back now.
 make_space() {
-  local list=$1 quota revision words needed size=0 largest=0 name peers started endpoint
+  local list=$1 quota needed size=0 largest=0 name peers started endpoint
   quota=$(configured_quota)
   while read -r _ name peers _ started; do
     if [ "$started" = no ] || ! healthy "$(client_url "$peers")"; then continue; fi
@@ -118,13 +118,7 @@ make_space() {
     fi
   done < <(members_at "$list" < <(awk '{ print $2 }' "$STATE/nodes"))
   info "making space: compacting, then defragmenting every member"
-  revision=$(status_field "$LOCAL" Revision) || fail "$NO_ANSWER"
-  words=$(etcdctl_as_client --endpoints "$LOCAL" --command-timeout "$MAINTENANCE_TIMEOUT" compaction --physical "$revision" 2>&1) ||
-    case $words in
-      # By a run that was killed.
-      *"has been compacted"*) ;;
-      *) fail "cannot compact the database: $(tail -n 1 <<<"$words")" ;;
-    esac
+  compact_history
   needed=$(in_use "$LOCAL") || needed=0
   while read -r _ name peers _ started; do
     endpoint=$(client_url "$peers")
@@ -136,6 +130,18 @@ make_space() {
     if [ "$size" -gt "$largest" ]; then largest=$size; fi
   done < <(leader_last "$list")
   check_space "$largest" "$quota"
+}
+
+# compact_history: up to the last revision, whose data alone is left.
+compact_history() {
+  local revision words
+  revision=$(status_field "$LOCAL" Revision) || fail "$NO_ANSWER"
+  words=$(etcdctl_as_client --endpoints "$LOCAL" --command-timeout "$MAINTENANCE_TIMEOUT" compaction --physical "$revision" 2>&1) ||
+    case $words in
+      # By a run that was killed.
+      *"has been compacted"*) ;;
+      *) fail "cannot compact the database: $(tail -n 1 <<<"$words")" ;;
+    esac
 }
 
 # check_space SIZE QUOTA: of the largest database that is left, in bytes.
@@ -154,20 +160,30 @@ ROOM="Raise etcd:settings.quota-backend-bytes and run pulumi up again, or delete
 # defragment NAME ENDPOINT NEEDED: until the file is about as small as NEEDED bytes; a compaction, which each member works off in its
 # own time, may have been under way. Leaves the size in "size".
 defragment() {
-  local words
-  begin_wait
+  local words before="" moved=$SECONDS
   while :; do
     words=$(etcdctl_as_client --endpoints "$2" --command-timeout "$MAINTENANCE_TIMEOUT" defrag 2>&1 </dev/null) ||
       fail "cannot defragment the database of $1, which needs as much free disk space as it has data: $(tail -n 1 <<<"$words")"
-    retry 30 healthy "$2" >/dev/null || fail "$1 is unhealthy after its database was defragmented"
+    begin_wait
+    # A read that asks the quorum succeeds only when it has caught up.
+    until healthy "$2"; do
+      may_wait "$READY_SECONDS" applied_moves "$1" "$2" || fail "$1 is unhealthy after its database was defragmented, $(waited)"
+      sleep 0.25
+    done
     size=$(status_field "$2" DBSize) || fail "$1 is unhealthy after its database was defragmented"
-    if [ "$size" -le "$(($3 + $3 / 10 + 1048576))" ] || ! may_wait 60 size_moves; then return; fi
+    if [ "$size" != "$before" ]; then moved=$SECONDS; fi
+    if [ "$size" -le "$(($3 + $3 / 10 + 1048576))" ] || [ "$SECONDS" -ge "$((moved + 60))" ] || [ "$SECONDS" -ge "$WAIT_LIMIT" ]; then return; fi
+    before=$size
     sleep 1
   done
 }
 
-# size_moves: for may_wait.
-size_moves() { sees "$size"; }
+# applied_moves NAME ENDPOINT: for may_wait.
+applied_moves() {
+  local applied
+  applied=$(status_field "$2" RaftAppliedIndex) || return 0
+  sees "$applied" "$1 is catching up after its database was defragmented: entry $applied applied"
+}
 
 # leader_last LIST
 leader_last() {

@@ -16,6 +16,7 @@ as_etcd() {
     exec {STEP_ERRORS}>&-
     [ -z "${lock:-}" ] || exec {lock}>&-
     [ -z "${working:-}" ] || exec {working}<&-
+    [ -z "${job_lock:-}" ] || exec {job_lock}>&-
     cd /
     [ "$AS_ETCD_MEGABYTES" = unlimited ] || ulimit -v "$((AS_ETCD_MEGABYTES * 1024))"
     exec timeout --kill-after 1 "$AS_ETCD_SECONDS" setpriv --reuid "$user" --regid "$group" --clear-groups --no-new-privs \

@@ -35,11 +35,23 @@ export CLAIMS=$STATE/made-files
 # program judges a CA rotation by.
 export TRUST_MARK=$STATE/trust
 export ISSUER_MARK=$STATE/issuer
+# What the jobs of this host's timers are told: quoted assignments (components/scripts/jobs.ts), some of them secret.
+export JOB_SETTINGS=$STATE/jobs/values
+# A file a job, of one line: "OUTCOME TIME SECONDS REVISION SIZE HASH ID[ # REASON]", of its last run, and in NAME.good of the last good one.
+export RESULTS=$STATE/results
+# restic's, of its repository's index: it is made again when it is gone.
+export JOB_CACHE=/var/cache/etcd-on-pulumi
 
-info() { printf '%s: %s\n' "$NODE" "$*" | printable >&2; }
+# info WORDS: where nobody is left to read them, because the run was killed, the step goes on all the same.
+info() { printf '%s: %s\n' "$NODE" "$*" | printable >&2 || true; }
+
+# Where a job keeps why it ends (jobs-run.sh); steps have none.
+ERROR_WORDS=""
+keep_words() { [ -z "$ERROR_WORDS" ] || printf '%s\n' "$*" >"$ERROR_WORDS"; }
 
 fail() {
   info "$*"
+  keep_words "$*"
   report_full_disks
   exit 1
 }
@@ -88,6 +100,7 @@ trap 'exit 1' USR1
 # end_step WORDS: ends the whole step, from a subshell as well: the exit of that alone its caller may take for an answer.
 end_step() {
   info "$*" 2>&"$STEP_ERRORS"
+  keep_words "$*"
   kill -USR1 "$$"
   exit "$ENDED"
 }
@@ -106,11 +119,14 @@ doing() { DOING=$1; }
 
 # failed: a command ended the step, and nobody has said why. What fails in a subshell is told where that was begun, if it matters there.
 failed() {
-  local status=$? command=${BASH_COMMAND%%[[:space:]]*}
+  local status=$? command=${BASH_COMMAND%%[[:space:]]*} words
   if [ "$BASHPID" != "$$" ]; then return; fi
   # An assignment, or a function of these scripts, says nothing to a reader.
   if ! [[ $command =~ ^[a-z0-9_-]+$ ]] || [ "$(type -t "$command")" = function ]; then command="a command"; fi
-  info "failed while $DOING: $command exited with status $status; its output, if any, is above"
+  words="failed while $DOING: $command exited with status $status"
+  info "$words; its output, if any, is above"
+  # A subshell may have said more.
+  if [ ! -s "$ERROR_WORDS" ]; then keep_words "$words"; fi
   report_full_disks
 }
 trap failed ERR

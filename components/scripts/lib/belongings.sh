@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What on a host is this program's and what is somebody else's. A path that the program writes is ours when a receipt or a claim names
 # it, when the file bears our mark, or when it is a link to one of our releases. Whatever else is there when it is to be written is a
-# finding; whatever else is there when the host is left stays. Takes PKI FIREWALL.
+# finding; whatever else is there when the host is left stays. Takes PKI FIREWALL, and JOBS where it is known.
 
 # Directories for certificates that were not there before, a path a line.
 MADE_DIRECTORIES=$STATE/made-directories
@@ -13,8 +13,15 @@ written_paths() {
   printf '%s\n' /etc/etcd.env "$UNIT"
   printf '/usr/local/bin/%s\n' etcd etcdctl etcdutl
   if [ "$FIREWALL" = yes ]; then printf '%s\n' "$FIREWALL_RULES" "$FIREWALL_UNIT" "$FIREWALL_DROP_IN" "$FIREWALL_KEEPER"; fi
+  if [ -n "${JOBS:-}" ]; then configured_jobs | while read -r name; do job_files "$name"; done; fi
   for name in ca client client-key server server-key peer peer-key gateway gateway-key; do printf '%s/%s.pem\n' "$PKI" "$name"; done
 }
+
+# configured_jobs: the units of the timers, a line each.
+configured_jobs() { [ -z "${JOBS:-}" ] || cut -d ' ' -f 1 <<<"$JOBS"; }
+
+# job_files UNIT: among systemd's.
+job_files() { printf '%s\n' "/etc/systemd/system/$1.service" "/etc/systemd/system/$1.timer"; }
 
 # The inspection asks for every path, so none of these starts a process where it need not.
 is_marked() {

@@ -8,6 +8,9 @@ export IDENTITY=$STATE/identity
 export KNOWN_MEMBERS=$STATE/members
 # ID of the cluster that was given up for the one of this host's member (recovery.sh).
 export RECOVERED=$STATE/recovered
+# ID of the member of this host that its own step took out of the cluster (depart.sh): etcd, which was stopped by then, has not said so in its
+# journal.
+export LEFT=$STATE/left
 
 # data_identity: "CLUSTER MEMBER" of the data on this disk, without asking etcd; nothing when there is no journal. A segment begins
 # with two records, each behind 8 bytes of length: its checksum, then as data of the second the two IDs (etcd's walpb and
@@ -92,7 +95,7 @@ ask_about() {
   done < <(endpoints_of_others)
   if [ "$listed" = yes ]; then return; fi
   if [ "$count" -gt 0 ]; then
-    needed=$(words_needed)
+    needed=$(words_needed "$2")
     if [ "$count" -lt "$needed" ]; then
       fail "member $2 is no longer in the member list, but only $gone reports this, and $needed hosts must. Nothing was started or moved aside; start the other members, or inspect etcd there"
     fi
@@ -103,9 +106,14 @@ ask_about() {
   fi
 }
 
-# words_needed: a removal took more than half of the others that the gate saw last, or of those that there are now (components/plan/data-identity.ts).
+# words_needed MEMBER: a removal took more than half of the others that the gate saw last, or of those that there are now
+# (components/plan/data-identity.ts). One's word is enough where this host has seen to the removal itself.
 words_needed() {
   local others known
+  if is_left "$1"; then
+    echo 1
+    return
+  fi
   others=$(endpoints_of_others | wc -l)
   if [ -s "$KNOWN_MEMBERS" ]; then
     known=$(($(wc -l <"$KNOWN_MEMBERS") - 1))
@@ -113,6 +121,9 @@ words_needed() {
   fi
   echo $((others / 2 + 1))
 }
+
+# is_left MEMBER: a removal of it was through, and was interrupted before it had cleaned up.
+is_left() { [ -f "$LEFT" ] && [ "$(<"$LEFT")" = "$1" ]; }
 
 ASIDE="It was neither used nor deleted. Move it away (mv $DATA/member $DATA/member.foreign), and the next pulumi up rejoins this host"
 

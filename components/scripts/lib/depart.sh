@@ -3,9 +3,6 @@
 # their requests fail ("raft: stopped"). So it is stopped first, as in a restart: clients see a closed connection and go elsewhere.
 # Takes NODE ADDRESS PKI; SNAPSHOT (yes or no) where it is known, else yes.
 
-# ID of the member of this host that left like that: etcd, which was stopped by then, has not said so in its journal.
-LEFT=$STATE/left
-
 # take_member_away: also half of one, and twice.
 take_member_away() {
   doing "removing its member from the cluster"
@@ -81,14 +78,16 @@ was_removed() {
 }
 
 final_snapshot() {
-  local cluster file words
+  local cluster release file words
   doing "taking the final snapshot"
-  cluster=$(status_field "$LOCAL" ClusterID) ||
+  if ! cluster=$(status_field "$LOCAL" ClusterID) || ! release=$(status_field "$LOCAL" Version); then
     fail "the final snapshot failed: etcd does not answer on $LOCAL; nothing was removed. Set etcd:destroy.snapshot to false to skip it"
+  fi
   file=$BACKUPS/$NODE-$cluster-$(date -u +%Y%m%dT%H%M%SZ).db
   words=$(save_snapshot "$file") ||
     fail "the final snapshot failed: $words; nothing was removed. Set etcd:destroy.snapshot to false to skip it"
   info "final snapshot: $file"
+  push_beside "$file" "$cluster" "$release" final
 }
 
 # depart LIST ID SURPLUS: by ID, through the others, and only if those of the list that stay, all but SURPLUS, have a quorum of healthy
@@ -136,5 +135,5 @@ has_left() {
   local found
   if [ ! -e "$LEFT" ] || [ "$(unit_property ActiveState)" = active ]; then return 1; fi
   found=$(data_identity)
-  [ -z "$found" ] || [ "${found#* }" = "$(<"$LEFT")" ]
+  [ -z "$found" ] || is_left "${found#* }"
 }

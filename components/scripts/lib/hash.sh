@@ -46,11 +46,22 @@ hashes() {
   [ -n "$least" ] || return 1
   while read -r id name peers _ started; do
     if [ "$started" != yes ]; then continue; fi
-    answer=$(etcdctl_as_client --endpoints "$(client_url "$peers")" --command-timeout "$HASH_TIMEOUT" \
-      endpoint hashkv --rev "$least" --write-out json 2>/dev/null </dev/null) || return 1
-    [[ $answer =~ \"hash\":([0-9]+) ]] || return 1
-    printf '%s ' "${BASH_REMATCH[1]}"
-    if [[ $answer =~ \"compact_revision\":(-?[0-9]+) ]]; then printf '%s ' "${BASH_REMATCH[1]}"; else printf '0 '; fi
-    printf '%s %s\n' "$id" "$name"
+    answer=$(hash_at "$(client_url "$peers")" "$least") || return 1
+    printf '%s %s %s\n' "$answer" "$id" "$name"
   done <<<"$1"
+}
+
+# hash_at ENDPOINT REVISION: "HASH COMPACTION" of the member there, up to that revision.
+hash_at() {
+  local answer
+  answer=$(etcdctl_as_client --endpoints "$1" --command-timeout "$HASH_TIMEOUT" \
+    endpoint hashkv --rev "$2" --write-out json 2>/dev/null </dev/null) || return 1
+  hash_in "$answer"
+}
+
+# hash_in ANSWER: likewise, of an answer of etcdctl.
+hash_in() {
+  [[ $1 =~ \"hash\":([0-9]+) ]] || return 1
+  printf '%s ' "${BASH_REMATCH[1]}"
+  if [[ $1 =~ \"compact_revision\":(-?[0-9]+) ]]; then printf '%s\n' "${BASH_REMATCH[1]}"; else echo 0; fi
 }

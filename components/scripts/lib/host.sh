@@ -71,26 +71,35 @@ former_addresses() {
 
 upgrade() {
   local deadline=$((SECONDS + PATIENCE)) told=no
-  apt_get update
-  apt_get -y -o Dpkg::Options::=--force-confold dist-upgrade
+  local -a purpose=("cannot upgrade the system" "as etcd:host.upgrade asks")
+  apt_get "${purpose[@]}" update
+  apt_get "${purpose[@]}" -y -o Dpkg::Options::=--force-confold dist-upgrade
+}
+
+# install_package NAME WHY
+install_package() {
+  local deadline=$((SECONDS + PATIENCE)) told=no
+  apt_get "cannot install $1" "$2" update
+  apt_get "cannot install $1" "$2" -y install "$1"
 }
 
 # Seconds for another one that has apt's or dpkg's locks, for both commands together.
 PATIENCE=300
 
-# apt_get WORDS...: it can wait for dpkg's lock by itself, but not for those of the lists and of the archives, and says nothing.
+# apt_get FAILURE WHY WORDS...: it can wait for dpkg's lock by itself, but not for those of the lists and of the archives, and says nothing.
 apt_get() {
-  local words
+  local words failure=$1 why=$2
+  shift 2
   until words=$(with_proxy apt-get -qq "$@" 2>&1); do
     case $words in
       *"Could not get lock "* | *"Unable to acquire "* | *"Unable to lock "*) ;;
       *)
         printf '%s\n' "$words" | printable >&2
-        fail "cannot upgrade the system (apt-get $*), as etcd:host.upgrade asks; its output is above"
+        fail "$failure (apt-get $*), $why; its output is above"
         ;;
     esac
     if [ "$SECONDS" -ge "$deadline" ]; then
-      fail "cannot upgrade the system: another process has held the lock of the package manager for $PATIENCE s: $(lock_words); wait until it is done, and run pulumi up again"
+      fail "$failure: another process has held the lock of the package manager for $PATIENCE s: $(lock_words); wait until it is done, and run pulumi up again"
     fi
     if [ "$told" = no ]; then info "waiting up to $PATIENCE s for the package manager: $(lock_words)"; fi
     told=yes

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # What the steps call, write and fill on a host, checked before anything is changed there: in every inspection, so builtins do it where
-# they can. Takes PKI FIREWALL MANAGE_HOSTS UPGRADE and, in an inspection, VERSION.
+# they can. Takes PKI FIREWALL MANAGE_HOSTS UPGRADE JOBS and, in an inspection, VERSION.
 
 # Everything that the scripts call, by Debian's package (test/unit/scripts/needs.test.ts reads the scripts and compares). The inspection itself
 # cannot do without the first ones.
 # shellcheck disable=SC2034 # for probe.sh and host.sh
 LOOK_COMMANDS='bash: bash
-coreutils: basename cat chmod chown cp cut date df dirname du env head id install ln mkdir mktemp mv od paste readlink rm rmdir sha256sum sleep sort stat sync tac tail timeout touch tr uname wc
+coreutils: basename cat chmod chown cp cut date df dirname du env head id install ln mkdir mktemp mv nice od paste readlink rm rmdir sha256sum sleep sort stat sync tac tail timeout touch tr uname wc
 dash: sh
 diffutils: cmp
 findutils: find
@@ -55,7 +55,16 @@ missing_for_steps() {
   if [ "$UPGRADE" = yes ] && ! hash apt-get 2>/dev/null; then
     missing+=("has no apt-get command, and etcd:host.upgrade is true; set it to false")
   fi
+  if [ -n "${JOBS:-}" ] && ! hash systemd-analyze 2>/dev/null; then
+    missing+=("has no systemd-analyze command; install the package systemd, or configure neither etcd:backup nor etcd:maintenance")
+  fi
+  if lacks_restic && ! hash apt-get 2>/dev/null; then
+    missing+=("has neither restic nor apt-get to install it, and etcd:backup.repository needs restic; install it")
+  fi
 }
+
+# lacks_restic: and a repository is configured, which its weekly check shows.
+lacks_restic() { [[ $'\n'${JOBS:-} == *$'\n'"etcd-backup-check "* ]] && ! hash restic 2>/dev/null; }
 
 # unmet_needs: what would make a step that has something to do fail half way.
 unmet_needs() {
@@ -68,7 +77,8 @@ unmet_needs() {
   closed_places
   no_execution
   full_disks
-  if [ "$UPGRADE" = yes ]; then interrupted_dpkg; fi
+  if [ "$UPGRADE" = yes ]; then interrupted_dpkg "etcd:host.upgrade is true"; fi
+  if [ "$UPGRADE" != yes ] && lacks_restic; then interrupted_dpkg "restic is to be installed for etcd:backup.repository"; fi
 }
 
 # written_places: all directories that steps make something in, and files that they replace which may be there already, to "places" and
@@ -82,7 +92,8 @@ written_places() {
   if [ "$MANAGE_HOSTS" = yes ]; then files+=(/etc/hosts); fi
   # Its user is made, or put right.
   if [ ! -e "$STATE/receipts/host" ]; then files+=(/etc/passwd /etc/group /etc/shadow /etc/gshadow); fi
-  if [ "$UPGRADE" = yes ]; then places+=(/usr/bin /usr/lib /boot /var/lib/dpkg /var/lib/apt/lists /var/cache/apt/archives); fi
+  if [ -n "${JOBS:-}" ]; then places+=(/etc/systemd/system/timers.target.wants /var/cache); fi
+  if [ "$UPGRADE" = yes ] || lacks_restic; then places+=(/usr/bin /usr/lib /boot /var/lib/dpkg /var/lib/apt/lists /var/cache/apt/archives); fi
   for path in "${places[@]}"; do
     until [ -e "$path" ] || [ -L "$path" ]; do path=${path%/*} path=${path:-/}; done
     case " ${there[*]} " in *" $path "*) ;; *) there+=("$path") ;; esac
@@ -177,12 +188,12 @@ unmounted_data() {
   fi
 }
 
-# interrupted_dpkg: as dpkg itself tells it.
+# interrupted_dpkg WHY: as dpkg itself tells it.
 interrupted_dpkg() {
   local path
   for path in /var/lib/dpkg/updates/[0-9]*; do
     if [ -e "$path" ]; then
-      need "has an interrupted dpkg run, and etcd:host.upgrade is true; finish it first (dpkg --configure -a)"
+      need "has an interrupted dpkg run, and $1; finish it first (dpkg --configure -a)"
       return
     fi
   done

@@ -7,7 +7,7 @@
 preflight_findings() {
   local words
   # On every host: what would be overwritten, lost or told.
-  words=$(misplaced; unmounted_data; belongings_findings; logged_input)
+  words=$(misplaced; unmounted_data; belongings_findings; logged_input; refused_schedules)
   if [ -n "$words" ]; then printf 'always %s\n' "${words//$'\n'/$'\n'always }"; fi
   unmet_needs
   overrides_of_all
@@ -27,6 +27,38 @@ preflight_findings() {
   source_address
   neighbours_reachable <<<"$NODES"
 }
+
+# refused_schedules: of the timers. The systemd that is to run them is the judge.
+refused_schedules() {
+  local unit schedule key words
+  if [ -z "${JOBS:-}" ] || ! hash systemd-analyze 2>/dev/null; then return; fi
+  while read -r unit _ _ schedule; do
+    case $unit in
+      etcd-backup) key=etcd:backup.schedule ;;
+      etcd-drill) key=etcd:backup.drill ;;
+      etcd-maintenance) key=etcd:maintenance.defrag.schedule ;;
+      *) continue ;;
+    esac
+    if ! words=$(elapses "$schedule"); then
+      echo "has a systemd that does not take the schedule \"$schedule\" of $key: ${words:-no reason given}; man systemd.time says how to write one"
+    elif [ -z "$(longest_gap <<<"$words")" ]; then
+      echo "would run $key \"$schedule\" once or never; give it a schedule that comes again"
+    fi
+  done <<<"$JOBS"
+}
+
+# elapses SCHEDULE: the next times, in seconds since the epoch, a line each; or why it is none, and fails.
+elapses() {
+  local words
+  words=$(TZ=UTC systemd-analyze calendar --iterations 10 -- "$1" 2>&1) || {
+    tail -n 1 <<<"$words"
+    return 1
+  }
+  sed -nE 's/^ *(Next elapse|Iter\. #[0-9]+|Iteration #[0-9]+): [A-Za-z]+ ([0-9: -]+ UTC)$/\2/p' <<<"$words" | date -f - +%s
+}
+
+# longest_gap: in seconds, between such times; nothing where there are not two.
+longest_gap() { awk 'NR > 1 && $1 - last > most { most = $1 - last } { last = $1 } END { if (most) print most }'; }
 
 operating_system() {
   local family version architecture

@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
 # A cluster that has permanently lost its quorum is restored (etcd docs, "Disaster recovery"): one node forms a new cluster with what
 # it has, or with a snapshot; the others join it without data. Nothing of before is deleted. Part of the step "member"; the mode says
-# which part this host has, "recover" or "join-recovered"; "cluster" is the one that is discarded, "snapshot" a path.
+# which part this host has, "recover" or "join-recovered"; "cluster" is the one that is discarded, "snapshot" a path, or "latest" or an ID in
+# the repository, where it must be one "of" these clusters.
 
 recover() {
   local lost=${REVISION[cluster]}
   # The revision stays that of the recovery when the step runs again for another reason.
   if [ "$(cat "$RECOVERED" 2>/dev/null || true)" = "$lost" ]; then return; fi
   install_files
-  if mode recover; then bootstrap_recovered "$lost" "${REVISION[snapshot]}"; else join_recovered "$lost"; fi
+  if mode recover; then bootstrap_recovered "$lost" "${REVISION[snapshot]}" "${REVISION[of]}"; else join_recovered "$lost"; fi
 }
 
-# bootstrap_recovered CLUSTER SNAPSHOT: the new cluster has another token, so another ID: a member that is left of the old one cannot join it.
+# bootstrap_recovered CLUSTER SNAPSHOT OF: the new cluster has another token, so another ID: a member that is left of the old one cannot join it.
 # Revisions go up by a thousand million, so that no watcher sees one again that the lost members may have given out already.
 bootstrap_recovered() {
   local file=$2 peer endpoint words own=""
@@ -23,6 +24,13 @@ bootstrap_recovered() {
       fail "the cluster has a quorum (asked at $endpoint), so there is nothing to recover; remove etcd:recover from the configuration"
     fi
   done < <(echo "$LOCAL"; endpoints_of_others)
+  case $file in
+    "" | /*) ;;
+    *)
+      words=$(fetch_to_recover "$file" "$3") || fail "not recovered, because the snapshot $file cannot be had from the repository: ${words##*$'\n'}; the data in $DATA is unchanged"
+      file=$words
+      ;;
+  esac
   systemctl stop etcd.service
   systemctl reset-failed etcd.service 2>/dev/null || true
   if [ -z "$file" ]; then
@@ -56,6 +64,41 @@ bootstrap_recovered() {
   record_loaded_config
   wait_until_ready
   info "new cluster bootstrapped from $file, replacing cluster $1"
+}
+
+# fetch_to_recover SNAPSHOT CLUSTERS: the file that it is in then, as latest or an ID of one of these clusters; when it fails, the reason.
+fetch_to_recover() {
+  local facts id cluster release file
+  local wanted=$VERSION
+  export ETCDUTL=$RELEASES/v$VERSION/etcdutl
+  if [ ! -f "$JOB_SETTINGS" ]; then
+    echo "this host knows none"
+    return 1
+  fi
+  # shellcheck disable=SC1090 # quoted assignments
+  . "$JOB_SETTINGS"
+  if ! has_repository; then
+    echo "etcd:backup.repository is not set"
+    return 1
+  fi
+  if [ "$1" = latest ]; then facts=$(latest_snapshot "$2"); else facts=$(find_snapshot "$1"); fi || {
+    printf '%s\n' "$(repository_name): $facts"
+    return 1
+  }
+  read -r id _ _ _ cluster release _ <<<"$facts"
+  if [ "$release" != - ] && [ "$(minor "$release")" != "$(minor "$wanted")" ]; then
+    echo "it is of etcd $release, and etcd:version is $wanted: recover with that minor version, and change it afterwards"
+    return 1
+  fi
+  # Of a run that was killed.
+  rm -f "$BACKUPS"/restored-*-*.db.part
+  file=$BACKUPS/restored-$cluster-$id.db
+  export TRANSFER_SECONDS=$((WAIT_LIMIT - SECONDS))
+  facts=$(fetch_snapshot "$id" "$file" "$2") || {
+    printf '%s\n' "$(repository_name): $facts"
+    return 1
+  }
+  printf '%s\n' "$file"
 }
 
 # replay FILE: all that this host's member knew to be committed becomes FILE. Its database alone lacks what was acknowledged

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The scripts of the steps on this host. An up that has inspected it sends those that it lacks, by the session that holds the lock; a
+# The scripts of the steps and the jobs on this host. An up that has inspected it sends those that it lacks, by the session that holds the lock; a
 # step's standard input names its own (load.sh). The disk keeps them, because a destroy runs them and sends none.
 
 export SCRIPTS=$STATE/scripts
@@ -19,6 +19,18 @@ tell_scripts() {
   done
 }
 
+# whole_script NAME: the file that has it, and has it whole.
+whole_script() {
+  local file
+  for file in "$SCRIPTS/$1.sh" "$ARRIVED/$1.sh"; do
+    if [ -s "$file" ] && [[ $(sha256sum <"$file") == "${1##*-}"* ]]; then
+      printf '%s' "$file"
+      return
+    fi
+  done
+  return 1
+}
+
 # take_script NAME LENGTH: so many characters of standard input, packed. What cannot be taken ends the session, and so the run.
 take_script() {
   local file=$ARRIVED/$1.sh words
@@ -31,6 +43,9 @@ take_script() {
   # Where the disk takes nothing more the steps say so.
   if [ -d "$STATE" ]; then (keep_script "$1") 2>/dev/null || true; fi
 }
+
+# forget_scripts: of a run none of whose steps has begun here: no delete of one would remove them.
+forget_scripts() { rm -rf "$ARRIVED"; }
 
 # take_version VERSION: of the program whose up this is.
 take_version() {

@@ -86,6 +86,7 @@ snapshot_before() {
     fail "not restarted, because the snapshot before the change to $VERSION failed: $words"
   printf '%s %s %s\n' "$1" "$VERSION" "$file" | install_file 0600 root:root "$VERSION_SNAPSHOT"
   info "snapshot before version $1 to $VERSION: $file"
+  push_beside "$file" "$cluster" "$1" "before-$VERSION"
   find "$BACKUPS" -maxdepth 1 -name "$NODE-$cluster-*-before-*.db" | sort -r | tail -n "+$((KEPT_SNAPSHOTS + 1))" |
     while read -r old; do rm -f "$old"; done
 }

@@ -53,6 +53,7 @@ apply() {
   rm -f "$STATE/changing"
   keep_host
   keep_identity "$(printf %x "$(status_values ClusterID)")" "$list"
+  begin_first_backup
   begin_answer
   printf 'cluster %x\nversion %s\n' "$(status_values ClusterID)" "$VERSION"
   awk '{ print "peer", $1, $2, $3 }' <<<"$list" | sort

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Step "install": all that a member needs on its host, before there is one: the host's own settings, the release, the leaf certificates.
-# Everything in it can be done again at any time, and restarts nothing. Takes what lib/host.sh, lib/binaries.sh and lib/files.sh take.
+# Step "install": all that a member needs on its host, before there is one: the host's own settings, the release, the leaf certificates,
+# the timers.
+# Everything in it can be done again at any time, and restarts nothing. Takes what lib/host.sh, lib/binaries.sh, lib/files.sh and lib/jobs.sh take.
 
-export STEP_RECEIPTS="host binaries files" STEP_MODES="create repair renew"
+export STEP_RECEIPTS="host binaries files jobs" STEP_MODES="create repair renew"
 
 apply() {
   refuse_unfit
@@ -15,4 +16,5 @@ apply() {
   install_host "$1"
   install_binaries "$1"
   install_leaves "$1"
+  install_jobs "$1"
 }

@@ -33,6 +33,7 @@ refuse_other_member() {
 remove() {
   refuse_broken_block
   if member_is_here; then take_member_away; fi
+  remove_jobs
   remove_leaves
   remove_binaries
   remove_host

@@ -2,7 +2,7 @@
 # Step "member": this host's etcd starts, joins, moves, and restarts when it must.
 # Takes NODE ADDRESS VERSION PREDECESSORS WANTED PKI TOKEN TRUST (names of the CAs in CA_PEM) CA_PEM ENVIRONMENT UNIT_TEXT; the neighbours are read from the list that the step install has left,
 # so that adding a node changes no input of the members that exist. What the modes mean: docs/protocol.md.
-export STEP_RECEIPTS=member STEP_MODES="bootstrap uninspected join:rebuilt? start-unchecked move rebuild:member recover:cluster:snapshot? join-recovered:cluster snapshot-first change repair renew"
+export STEP_RECEIPTS=member STEP_MODES="bootstrap uninspected join:rebuilt? start-unchecked move rebuild:member recover:cluster:snapshot?:of? join-recovered:cluster snapshot-first change repair renew"
 
 # As wait.sh takes them.
 export READY_SECONDS=90 WAIT_LIMIT=3300
@@ -11,8 +11,6 @@ PROMOTE_SECONDS=90
 
 apply() {
   read_revision "$1"
-  # Of a removal that was interrupted (lib/depart.sh): the node stays.
-  rm -f "$STATE/left"
   refuse_misplaced
   doing "starting its member's step"
   # For the program's next inspection: a run that was killed may have come further here than the program's state knows.
@@ -23,6 +21,8 @@ apply() {
   if mode recover join-recovered; then recover; fi
   if mode rebuild; then rebuild; fi
   guard_data
+  # Of a removal that was interrupted: the node stays.
+  rm -f "$LEFT"
   if [ ! -d "$DATA/member/wal" ] || first_start_is_stale || first_start_is_ruined; then
     install_files
     first_start

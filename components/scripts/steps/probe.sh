@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # The read-only inspection of a host that every preview and up begins with. Prints, between its marks, lines of "word rest" and nothing else.
 # The words are those of the table in components/hosts/probe-words.ts, which docs/protocol.md shows.
-# Takes MARK, what lib/host.sh takes, VERSION, RECOVER_SNAPSHOT (a path or nothing), and in an up HOLDER.
+# Takes MARK, what lib/host.sh takes, VERSION, JOBS, RECOVER_SNAPSHOT (a path, latest, an ID in the repository, or nothing), and in an up HOLDER.
+# For one in the repository also RECOVER_OF, the clusters that it may be of, and what lib/repository.sh takes.
 
 probe() {
   local step snapshot release revision active=inactive
-  local -a firewall_drift=() receipts=() missing=()
+  local -a firewall_drift=() timer_drift=() receipts=() missing=()
   doing "looking at the host"
   missing_commands "$LOOK_COMMANDS"
   if [ "${#missing[@]}" -eq 0 ]; then take_lock; fi
@@ -42,15 +43,17 @@ probe() {
   clients
   if [ -f "$TRUST_MARK" ]; then printf 'trusts %s\n' "$(paste -sd ' ' "$TRUST_MARK")"; fi
   if [ -f "$ISSUER_MARK" ]; then printf 'issuer %s\n' "$(<"$ISSUER_MARK")"; fi
+  tell_jobs
   unit_differences
   if [ -e "$FORMED" ] && [ "$active" = active ]; then member_differences; else stopped_data; fi
-  for step in host binaries files member; do
+  for step in host binaries files jobs member; do
     [ -f "$STATE/receipts/$step" ] || continue
     receipts+=("$STATE/receipts/$step" "drift $step ")
     revision=
     IFS= read -r revision <"$STATE/receipts/$step" || true
     printf 'receipt %s %s\n' "$step" "${revision#revision }"
     if [ "$step" = host ] && [ "${#firewall_drift[@]}" -gt 0 ]; then printf 'drift host %s\n' "${firewall_drift[@]}"; fi
+    if [ "$step" = jobs ] && [ "${#timer_drift[@]}" -gt 0 ]; then printf 'drift jobs %s\n' "${timer_drift[@]}"; fi
   done
   differences "${receipts[@]}"
   end_answer
@@ -78,7 +81,7 @@ findings() {
 identity() {
   local found file
   found=$(data_identity)
-  if [ -n "$found" ]; then echo "data $found$(if is_nobodys; then echo " unmanaged"; fi)"; fi
+  if [ -n "$found" ]; then echo "data $found$(if is_nobodys; then echo " unmanaged"; elif is_left "${found#* }"; then echo " left"; fi)"; fi
   if [ -f "$IDENTITY" ]; then echo "identity $(<"$IDENTITY")"; fi
   lines_of peer-urls-seen "$KNOWN_MEMBERS"
   if [ -f "$RECOVERED" ]; then echo "recovered $(<"$RECOVERED")"; fi
@@ -88,7 +91,63 @@ identity() {
       case ${file%.db} in *[!0-9a-f]*) ;; *) echo "recovering ${file%.db}" ;; esac
     fi
   done
-  if [ -n "${RECOVER_SNAPSHOT:-}" ]; then snapshot_file; fi
+  case ${RECOVER_SNAPSHOT:-} in
+    "") ;;
+    /*) snapshot_file ;;
+    *) snapshot_remote ;;
+  esac
+}
+
+# snapshot_remote: what would come back, of whatever cluster it is: the program says whether it may. Nothing on a host without restic, which the
+# step "install" puts there.
+snapshot_remote() {
+  local list
+  local -a facts
+  # The recovery that the configuration still asks for is done.
+  if [ "$(cat "$RECOVERED" 2>/dev/null || true)" = "${RECOVER_OF%%,*}" ]; then return; fi
+  command -v restic >/dev/null || return 0
+  # An inspection leaves nothing behind, and one that was killed no more than this.
+  REPOSITORY_PLACE=$LOOK_PLACE.$$
+  clear_places
+  if [ -n "$REPOSITORY_KEY" ]; then (umask 077 && mkdir -p "$REPOSITORY_PLACE"); fi
+  export ASK_SECONDS=$REMOTE_SECONDS
+  if list=$(list_snapshots); then
+    read -r -a facts < <(remote_facts <<<"$list") || true
+    if [ "${#facts[@]}" -eq 0 ]; then
+      echo "snapshot-unread the repository $(repository_name) has no such snapshot"
+    elif [[ " ${facts[*]:0:6} " == *" - "* ]]; then
+      echo "snapshot-unread in the repository $(repository_name) it is a snapshot of something else than etcd"
+    else
+      echo "snapshot-remote ${facts[*]:0:6}"
+    fi
+  else
+    echo "snapshot-unread the repository $(repository_name) cannot be read: $list"
+  fi
+  rm -rf "$REPOSITORY_PLACE"
+}
+
+# remote_facts: of the lines of list_snapshots the one that is asked for; the latest of one of these clusters, or else of any.
+remote_facts() {
+  local list
+  list=$(cat)
+  if [ "$RECOVER_SNAPSHOT" != latest ]; then
+    awk -v id="${RECOVER_SNAPSHOT:0:8}" '$1 == id' <<<"$list"
+  else
+    { awk '$5 != "-"' <<<"$list" | sort -k 2; of_clusters "$RECOVER_OF" <<<"$list" | sort -k 2; } | tail -n 1
+  fi
+}
+
+# For the key to the repository's server while it is asked.
+LOOK_PLACE=/run/etcd-on-pulumi.look
+# Within these seconds the repository answers.
+REMOTE_SECONDS=20
+
+# clear_places: of inspections that were killed.
+clear_places() {
+  local place
+  for place in "$LOOK_PLACE".[0-9]*; do
+    if [ -d "$place" ] && [ ! -e "/proc/${place##*.}" ]; then rm -rf "$place"; fi
+  done
 }
 
 # snapshot_file: when it was taken and up to which revision it goes, "-" on a host that has no etcdutl to tell; nothing when it
@@ -121,12 +180,32 @@ etcdutl_here() {
   return 1
 }
 
+RESULT_FORM='^(ok|failed) ([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z) [0-9]{1,9} ([0-9]{1,19}|-) ([0-9]{1,15}|-) [0-9A-Za-z-]{1,64} ([!-~]{1,1024})( # (.*))?$'
+
+# tell_jobs: what each last did, and last did well, by the one grammar of results: what is none is not told.
+tell_jobs() {
+  local name line interval
+  for name in backup backup-check drill maintenance maintenance-nospace; do
+    interval=
+    read -r interval 2>/dev/null <"$STATE/jobs/etcd-$name.interval" || true
+    if ! [[ $interval =~ ^[0-9]{1,12}$ ]]; then interval=-; fi
+    line=$(head -c 4096 "$RESULTS/$name" 2>/dev/null) || continue
+    if [[ $line =~ $RESULT_FORM ]]; then
+      set -- "${BASH_REMATCH[@]}"
+      printf 'job %s %s %s %s %s %s %s%s\n' "$name" "$2" "$3" "$4" "$5" "$6" "$interval" "${8:+ $8}"
+    fi
+    line=$(head -c 4096 "$RESULTS/$name.good" 2>/dev/null) || continue
+    if [[ $line =~ $RESULT_FORM ]]; then printf 'job-good %s %s %s %s %s\n' "$name" "${BASH_REMATCH[@]:2:4}"; fi
+  done
+}
+
 # unit_differences: what keeps systemd from running etcd as the files say, and what the running etcd does not have from them, in
-# words, one a line. Leaves etcd's state in "active", and in "firewall_drift" the same about the packet filter's unit, for which
-# the receipt of the host answers.
+# words, one a line. Leaves etcd's state in "active", and in "firewall_drift" and "timer_drift" the same about the packet filter's unit and
+# the timers, for which the receipts of the host and of the jobs answer.
 unit_differences() {
   local name value path pid=0 overrides="" index=0
-  local -a units=(etcd.service) states=() enabled=()
+  local -a units states=() enabled=() told
+  mapfile -t units < <(echo etcd.service && timers_of_receipt)
   if [ -f "$STATE/receipts/host" ] && [[ $(<"$STATE/receipts/host") == *" $FIREWALL_UNIT"* ]]; then units+=(etcd-firewall.service); fi
   # A paragraph for each unit, its properties in an order of systemd's own.
   while IFS="=" read -r name value; do
@@ -149,10 +228,15 @@ unit_differences() {
     echo "unit etcd.service is overridden by $path"
   done
   while read -r value; do echo "unit $value"; done < <(process_differences "$pid" /usr/local/bin/etcd)
-  if [ "${#units[@]}" -gt 1 ]; then
-    mapfile -t firewall_drift < <(unit_words "${units[1]}" "${states[1]:-inactive}" "${enabled[1]}")
-  fi
+  for index in "${!units[@]}"; do
+    if [ "$index" -eq 0 ]; then continue; fi
+    mapfile -t told < <(unit_words "${units[index]}" "${states[index]:-inactive}" "${enabled[index]}")
+    case ${units[index]} in *.timer) timer_drift+=("${told[@]}") ;; *) firewall_drift=("${told[@]}") ;; esac
+  done
 }
+
+# timers_of_receipt: those that this host is to have.
+timers_of_receipt() { [ ! -f "$STATE/receipts/jobs" ] || sed -n 's|.* /etc/systemd/system/\([a-z-]*\.timer\)$|\1|p' "$STATE/receipts/jobs"; }
 
 # unit_words UNIT ACTIVE ENABLED [PREFIX]: a unit is to run now and after the next start of the host.
 unit_words() {

@@ -23,6 +23,8 @@ for ((; interrupts > 0; interrupts--)); do kill -INT -- "-$cli"; sleep 1; done
 wait "$cli" && exit 0
 exit 99`;
 
+type Command = "up" | "destroy";
+
 /** A process namespace with that shell as its first process: with it program, plugins and ssh end at once too, as at a power cut. */
 const ALL = ["unshare", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc"];
 
@@ -33,6 +35,7 @@ export interface Moment {
     | "updated"
     | "created|updated|replaced"
     | "created|updated|deleted"
+    | "deleted"
     | "deleted original"
     | "deleting original";
   /** Resources that are through before. */
@@ -53,10 +56,24 @@ export interface Moment {
  */
 export async function killedUp(
   stack: Stack,
-  { word, events, delay, cliAlone = false }: Moment,
+  moment: Moment,
   args: readonly string[] = [],
 ): Promise<void> {
-  await upUntil(stack, { word, events, delay }, 0, cliAlone ? [] : ALL, args);
+  await killed(stack, "up", moment, args);
+}
+
+/** The same of a `destroy`. */
+export async function killedDestroy(stack: Stack, moment: Moment): Promise<void> {
+  await killed(stack, "destroy", moment, []);
+}
+
+async function killed(
+  stack: Stack,
+  command: Command,
+  { cliAlone = false, ...moment }: Moment,
+  args: readonly string[],
+): Promise<void> {
+  await runUntil(stack, command, moment, 0, cliAlone ? [] : ALL, args);
   await succeed(stack.cancel());
 }
 
@@ -69,21 +86,23 @@ export async function interruptedUp(
   moment: Omit<Moment, "cliAlone">,
   times: 1 | 2,
 ): Promise<void> {
-  await upUntil(stack, moment, times, [], []);
+  await runUntil(stack, "up", moment, times, [], []);
 }
 
 /** The run has not come to its end. */
-async function upUntil(
+async function runUntil(
   stack: Stack,
+  command: Command,
   { word, events, delay }: Moment,
   interrupts: number,
   inside: readonly string[],
   args: readonly string[],
 ): Promise<void> {
   const until = ["bash", "-c", UNTIL, "bash", word, String(events), delay.toFixed(2)];
-  const up = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--color", "never"];
+  const run = ["pulumi", command, "--yes", "--skip-preview", "--non-interactive"];
   const ended: Result = await stack.run([
-    ...[...inside, ...until, String(interrupts), ...up, "--stack", stack.name],
+    ...[...inside, ...until, String(interrupts), ...run, "--color", "never"],
+    ...["--stack", stack.name],
     ...["--config-file", stack.configFile, ...args],
   ]);
   expect(ended.code, printed(ended)).toBe(99);

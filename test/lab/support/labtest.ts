@@ -1,17 +1,12 @@
 /** The lab that the tests of the lab use, and ways to look at its hosts. */
-import { createHash } from "node:crypto";
 import { chmodSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { checkout, hostAddress, type Result, testLab } from "../../support/lab";
+import { hostAddress, type Result, testLab } from "../../support/lab";
 
 export const lab = testLab();
-/** What the processes and control groups of this lab have in their names. */
-export const identity = createHash("sha256")
-  .update(`${checkout}\n${lab.name}\n`)
-  .digest("hex")
-  .slice(0, 8);
+export const { identity } = lab;
 export const scratch = mkdtempSync(join(tmpdir(), "lab-test-"));
 
 /** Logs in to a host over SSH as the program does, its key checked. */

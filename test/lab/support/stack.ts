@@ -16,6 +16,8 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** @default 5 minutes */
   readonly timeoutMs?: number;
+  /** On standard input. @default nothing */
+  readonly input?: string;
 }
 
 /** The tls stand-in's clock: so many hours back, so that what is made by it ends that much earlier. */
@@ -94,10 +96,10 @@ export class Stack {
     writeFileSync(this.configFile, stringify({ config, encryptionsalt: this.#salt }));
   }
 
-  /** Adds a secret to the configuration, until that is replaced. */
+  /** Adds a secret to the configuration, until that is replaced. One of several lines has to be on standard input. */
   async secret(path: string, word: string): Promise<void> {
-    const set = ["config", "set", "--secret", "--path", `etcd:${path}`, word];
-    await succeed(this.pulumi(set, { args: ["--config-file", this.configFile] }));
+    const set = ["config", "set", "--secret", "--path", `etcd:${path}`];
+    await succeed(this.pulumi(set, { args: ["--config-file", this.configFile], input: word }));
   }
 
   /** Any command of the CLI on this stack. */
@@ -113,7 +115,8 @@ export class Stack {
 
   /** Any command in the operator namespace; the stack made last is the selected one. */
   run(command: readonly string[], options: RunOptions = {}): Promise<Result> {
-    return this.lab.run(command, { env: options.env, timeoutMs: options.timeoutMs ?? 300_000 });
+    const { env, timeoutMs = 300_000, input } = options;
+    return this.lab.run(command, { env, timeoutMs, ...(input === undefined ? {} : { input }) });
   }
 
   up(options: RunOptions & { readonly skipPreview?: boolean } = {}): Promise<Result> {

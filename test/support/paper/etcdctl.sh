@@ -171,7 +171,12 @@ case $call in
     echo "${words[2]}" | tee downgrading cluster-version >storage-version
     ;;
   'downgrade cancel') rm -f downgrading ;;
-  'snapshot save '*) echo snapshot >"${words[2]}" ;;
+  'snapshot save '*)
+    # With its digest behind it, as etcd does.
+    digest=$(echo snapshot | sha256sum | cut -c 1-64)
+    echo snapshot >"${words[2]}"
+    printf '%b' "$(printf '%s' "$digest" | sed 's/../\\x&/g')" >>"${words[2]}"
+    ;;
   'compaction '*) [ ! -e alarms ] || ! grep -q CORRUPT alarms || refuse 'etcdserver: corrupt cluster' ;;
   defrag)
     answers "$endpoints" || refuse 'context deadline exceeded'

@@ -26,6 +26,7 @@ echo disabled >/var/paper/enabled
 install -m 0755 "$stubs/systemctl.sh" /usr/local/sbin/systemctl
 install -m 0755 "$stubs/systemctl.sh" /var/paper/systemctl-stub
 install -m 0755 "$stubs/etcdctl.sh" /var/paper/etcdctl-stub
+install -m 0755 "$stubs/etcdutl.sh" /var/paper/etcdutl-stub
 install -m 0755 "$stubs/curl.sh" /var/paper/curl-stub
 echo last words of etcd >/var/paper/journal
 printf '#!/bin/sh\ncase " $* " in *" --reverse "*) exec tac /var/paper/journal ;; esac\nexec cat /var/paper/journal\n' >/usr/local/sbin/journalctl

@@ -73,6 +73,7 @@ test("plugin/schema.json is up to date (npm run docs), and says what is secret",
     "NodeSsh.privateKey",
     ...["privateKey", "privateKeyPassphrase", "password", "sudoPassword"].map((n) => `Ssh.${n}`),
     "Bastion.privateKey",
+    ...["password", "environment", "privateKey"].map((n) => `Backup.${n}`),
   ]);
 });
 
@@ -95,6 +96,9 @@ test("what may come from a resource is an Input, and nothing else", () => {
     "ssh.bastion.host",
     "ssh.bastion.privateKey",
     "ssh.bastion.hostKey",
+    ...["repository", "password", "environment", "caCertificate", "privateKey", "hostKey"].map(
+      (name) => `backup.${name}`,
+    ),
   ]);
 });
 

@@ -20,7 +20,12 @@ function mistakes(raw: Raw, secrets: readonly string[] = []): readonly string[] 
 
 test("right arguments are what the same stack configuration is", () => {
   const raw = { nodes: NODES, settings: { "pre-vote": "true" }, host: { minimumMemory: 512 } };
-  expect({ ...config(raw), others: undefined }).toEqual({ ...read(raw, where), others: undefined });
+  const naming = { cluster: "main: ", keys: "args." };
+  expect({ ...config(raw), others: undefined }).toEqual({
+    ...read(raw, where),
+    others: undefined,
+    naming,
+  });
 });
 
 test("all mistakes are in one error, which names the component", () => {

@@ -1,6 +1,6 @@
 import { readFileSync, rmSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
-import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
+import { afterAll, afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { parse } from "yaml";
 import { ConfigError, loadConfig } from "../../../components/config/index";
 import { schema } from "../../../components/config/schema";
@@ -68,6 +68,7 @@ describe("a right configuration", () => {
       others: expect.anything(),
       unknown: new Map(),
       warnings: [],
+      naming: { cluster: "", keys: "etcd:" },
     });
   });
 
@@ -296,7 +297,8 @@ describe("what is written about the configuration", () => {
           {
             ...(scalars.includes(key.type) ? { type: key.type } : {}),
             description: key.description,
-            default: key.default,
+            // What need not be given at all is declared as left empty: the CLI asks for a value of a key without a default.
+            default: key.default ?? "",
           },
         ]),
       ),
@@ -313,8 +315,25 @@ describe("what is written about the configuration", () => {
     const declared = Object.entries<{ default: unknown }>(
       parse(readFileSync("Pulumi.yaml", "utf8")).config,
     ).map(([key, { default: value }]) => [key, value]);
+    // As the CLI passes them on.
     const raw = { ...Object.fromEntries(declared), nodes: NODES };
-    expect(read(raw, where)).toEqual(read({ nodes: NODES }, where));
+    vi.stubEnv("HOME", where.home);
+    onTestFinished(() => {
+      pulumi.runtime.setAllConfig({});
+      vi.unstubAllEnvs();
+    });
+    pulumi.runtime.setAllConfig(
+      Object.fromEntries(
+        Object.entries(raw).map(([key, value]) => [
+          `etcd:${key}`,
+          typeof value === "object" ? JSON.stringify(value) : String(value),
+        ]),
+      ),
+    );
+    expect({ ...loadConfig(new pulumi.Config("etcd")), others: undefined }).toEqual({
+      ...read({ nodes: NODES }, where),
+      others: undefined,
+    });
   });
 
   test("docs/configuration.md is up to date (npm run docs)", () => {
@@ -334,7 +353,7 @@ describe("what is written about the configuration", () => {
   test("docs/protocol.md is up to date (npm run docs)", () => {
     const page = readFileSync("docs/protocol.md", "utf8");
     expect(page).toContain("| `snapshot-first`");
-    expect(page).toContain("| `data CLUSTER MEMBER [unmanaged]`");
+    expect(page).toContain("| `data CLUSTER MEMBER [unmanaged\\|left]`");
     expect(renderProtocol(page)).toBe(page);
   });
 

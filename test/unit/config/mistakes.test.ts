@@ -11,7 +11,7 @@ const ROWS: [raw: Raw, expected: string[]][] = [
   [
     { zookeeper: "true" },
     [
-      "etcd:zookeeper: unknown key; known are nodes, version, downloadUrl, sha256, trustMirrorChecksums, settings, ssh, pki, host, drift, destroy, recover",
+      "etcd:zookeeper: unknown key; known are nodes, version, downloadUrl, sha256, trustMirrorChecksums, settings, ssh, pki, host, backup, maintenance, drift, destroy, recover",
     ],
   ],
   [
@@ -302,7 +302,7 @@ const ROWS: [raw: Raw, expected: string[]][] = [
   [
     { recover: { node: "etcd01", confirm: "cafe", snapshot: "s.db" } },
     [
-      'etcd:recover.snapshot: "s.db" is not a path on a host; write an absolute path of plain characters such as /var/backups/etcd/etcd03.db',
+      'etcd:recover.snapshot: "s.db" is not a path on a host, latest, or a snapshot ID of restic; write an absolute path of plain characters such as /var/backups/etcd/etcd03.db, latest, or 8 to 64 hexadecimal digits',
     ],
   ],
   [

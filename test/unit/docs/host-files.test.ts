@@ -87,7 +87,7 @@ describe("what the table lacks is found", () => {
     ['put 0644 root:root "$STATE/new-mark" </dev/null', "$STATE/new-mark"],
     ['touch "$STATE"/new-mark', "$STATE/new-mark"],
     ["touch /var/lib/etcd-on-pulumi/new-mark", "$STATE/new-mark"],
-    ['mkdir -p "$STATE/jobs/backup"', "$STATE/jobs"],
+    ['mkdir -p "$STATE/cellar/backup"', "$STATE/cellar"],
   ])("a new file: %s", (line, path) => {
     expect(planted(line)[path]).toEqual(["planted"]);
     expect(usesInDocs(page)).not.toEqual(planted(line));

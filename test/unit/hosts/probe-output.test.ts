@@ -107,6 +107,15 @@ describe("what the probe prints", () => {
     expect(readLines(`snapshot-file ${seconds} -`).snapshotFile).toEqual({ taken });
   });
 
+  test("of the one in the repository has all that is known of it", () => {
+    expect(
+      readLines("snapshot-remote 0badcafe 2026-11-20T08:00:00Z 7 41 cafe 3.6.14").snapshotRemote,
+    ).toEqual({
+      ...{ id: "0badcafe", taken: new Date("2026-11-20T08:00:00Z"), revision: 7, size: 41 },
+      ...{ cluster: "cafe", release: "3.6.14" },
+    });
+  });
+
   test("of a neighbour names it", () => {
     const { findings } = readLines(
       "finding has 512 MiB of memory",
@@ -218,8 +227,14 @@ describe("what the probe prints", () => {
     ["a word of an earlier release", "formed"],
     ["data that is marked otherwise", "data cafe a1 nobody's"],
     ["a snapshot of no time", "snapshot-file - 7"],
+    ["one of no cluster", "snapshot-remote 0badcafe 2026-11-20T08:00:00Z 7 41 - 3.6.14"],
+    ["one with a path", "snapshot-remote /root/x 2026-11-20T08:00:00Z 7 41 cafe 3.6.14"],
     ["a file that is none of ours", "certificate shadow AAAA"],
     ["a digest that is none", "desired-digest *"],
+    ["a job that there is not", "job defrag ok 2026-11-28T08:00:00Z 7 20480 0a1b2c3d 3600"],
+    ["a job that came out otherwise", "job backup fine 2026-11-28T08:00:00Z 7 20480 0a1b2c3d -"],
+    ["a job of no time", "job-good backup yesterday 7 20480 0a1b2c3d"],
+    ["a job without a size", "job-good backup 2026-11-28T08:00:00Z 7 0a1b2c3d"],
   ])("that is %s is refused as a whole", (_, line) => {
     expect(read("bootstrapped", line)).toEqual(expect.stringContaining(line.slice(0, 60)));
   });
@@ -230,17 +245,20 @@ describe("what the probe prints", () => {
       ...{ warning: "x", foreign: "x", bootstrapped: "", empty: "", data: "cafe a1" },
       ...{ identity: "cafe a1", "peer-urls-seen": "https://192.0.2.1:2380", recovered: "cafe" },
       ...{ recovering: "cafe", "snapshot-file": "1 -", revision: "7", unit: "x" },
+      ...{ "snapshot-remote": "0badcafe 2026-11-20T08:00:00Z 7 41 cafe 3.6.14" },
+      ...{ "snapshot-unread": "x" },
       ...{ version: "3.6.14", installed: "3.6.14", runs: "cafe a1 a2", leader: "" },
       ...{ member: "a https://192.0.2.1:2380 false yes a1", node: "a 192.0.2.1", token: "t" },
       ...{ "desired-digest": "0".repeat(64), alarm: "CORRUPT a1", database: "1 2" },
       ...{ downgrade: "3.5", snapshot: "3.6.1 3.6.2 /x", certificate: "peer.pem AAAA" },
       ...{ operator: "192.0.2.1", client: "192.0.2.1", trusts: "-", issuer: "-" },
       ...{ receipt: "host create", drift: "host x", script: "host-0123456789abcdef" },
-      ...{ program: "0.2.0" },
+      ...{ program: "0.2.0", job: "backup failed 2026-11-28T08:00:00Z - - - 3600 no room" },
+      ...{ "job-good": "backup 2026-11-28T07:00:00Z 7 20480 0a1b2c3d" },
     };
     const bare = readLines("clock 1000200");
-    // Neither has a field of its own; one that is no certificate has no place there.
-    const others = new Set(["clock", "drift", "certificate"]);
+    // The first two have no field of their own; one that is no certificate has no place there.
+    const others = new Set(["clock", "drift", "certificate", "job-good"]);
     for (const [word, rest] of Object.entries(SAMPLES).filter(([name]) => !others.has(name))) {
       const field = word.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
       const host = readLines(`${word} ${rest}`.trim());
@@ -270,6 +288,34 @@ describe("what the probe prints", () => {
     expect(unit).toEqual(["etcd runs with ?]0;title??2J"]);
     expect(findings[0]?.text).toBe(`${"x".repeat(400)}…`);
     expect(receipts.get("files")).toEqual({ revision: "one?two", drift: ["?three?four"] });
+  });
+
+  test("of its jobs says what they did last, and last did well", () => {
+    const { jobs, goodJobs } = readLines(
+      "job backup failed 2026-11-28T08:00:01Z - - - 3600 no room: 3 % free",
+      "job-good backup 2026-11-28T07:00:04Z 7 20480 0a1b2c3d",
+      "job maintenance ok 2026-11-28T07:50:00Z 9 - - -",
+      "job-good maintenance 2026-11-28T07:50:00Z 9 - -",
+    );
+    expect(jobs).toEqual([
+      {
+        ...{
+          name: "backup",
+          outcome: "failed",
+          time: new Date("2026-11-28T08:00:01Z"),
+          interval: 3600,
+        },
+        reason: "no room: 3 % free",
+      },
+      { name: "maintenance", outcome: "ok", time: new Date("2026-11-28T07:50:00Z"), revision: 9 },
+    ]);
+    expect(goodJobs).toEqual([
+      {
+        ...{ name: "backup", outcome: "ok", time: new Date("2026-11-28T07:00:04Z") },
+        ...{ revision: 7, size: 20480, id: "0a1b2c3d" },
+      },
+      { name: "maintenance", outcome: "ok", time: new Date("2026-11-28T07:50:00Z"), revision: 9 },
+    ]);
   });
 
   test("of its running member says who leads, if anybody does", () => {

@@ -108,6 +108,22 @@ describe("a look over SSH", () => {
     expect(heard.match(/script [a-z]+-/g)).toEqual(["script health-"]);
   });
 
+  test("of an up sends the scripts of configured jobs before those of the steps, which need them", async () => {
+    const server = await sshd({ stdout: answered(), after: `\n${KEEP_LOCK}` });
+    const held = holding();
+    const target = { connection: to(server), values: { NODE: "etcd01" } };
+    await probeHosts(new Map([["a", target]]), 2, held);
+    keepNodes(held.held, Promise.resolve(), ["maintenance"]);
+    await expect.poll(() => server.heard()).toContain("script lost-");
+    expect(
+      server
+        .heard()
+        .match(/script [a-z]+-/g)
+        ?.slice(0, 2),
+    ).toEqual(["script maintenance-", "script leave-"]);
+    expect(server.heard()).not.toContain("script backup-");
+  });
+
   test("of an up is patient with a host that waits for the steps of a killed run, and says which", async () => {
     const stdout = (mark: string) => `\nwait ${mark}\n${answered("bootstrapped")(mark)}`;
     const server = await sshd({ stdout, after: `\n${KEEP_LOCK}` });

@@ -79,6 +79,16 @@ describe("data on the hosts", () => {
     });
   });
 
+  test("of a member that its own host has taken out is known by one host's word", () => {
+    expect(judge(LEADER, of("cafe a9 left"), bare())).toEqual({
+      findings: [],
+      plan: [
+        "etcd02: its member a9 was removed from the cluster; its data will be moved aside, and the host rejoins",
+      ],
+    });
+    expect(judge(LEADER, of("cafe a9"), bare()).findings).not.toEqual([]);
+  });
+
   test("comes with the findings and the plan of the survey", () => {
     const looks = { etcd01: LEADER, etcd02: of("cafe a9"), etcd03: of("f0 b3", "f0 b3") };
     const also = of("cafe a3", "cafe a3", { members });

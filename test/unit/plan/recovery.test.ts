@@ -114,6 +114,83 @@ describe("etcd:recover", () => {
     ]);
   });
 
+  describe("from a snapshot of the repository", () => {
+    const REMOTE = {
+      ...{ id: "0badcafe", taken: new Date("2026-11-20T08:00:00Z"), revision: 5 },
+      ...{ size: 20_000_000, cluster: "cafe", release: "3.6.9" },
+    };
+    const edit = { ...EDIT, snapshot: "latest" };
+
+    test("says when it was taken, how far it goes, how large it is, and of what", () => {
+      const result = survey([left(1, 7, { snapshotRemote: REMOTE }), bare(), bare()], edit);
+      expect(result.findings).toEqual([]);
+      expect(members(result)[0]).toBe(`recover ${STAMP} cluster=cafe snapshot=0badcafe of=cafe`);
+      expect(result.summary).toEqual([
+        "recovery: etcd01 bootstraps a new cluster from the snapshot 0badcafe of the repository (2026-11-20 08:00 UTC, revision 5, 19.1 MiB, of cluster cafe with etcd 3.6.9); etcd02, etcd03 join it with empty data; data of the old cluster is kept on each host as /var/lib/etcd.before-recovery-TIME",
+        "recovery: writes to cluster cafe after 2026-11-20 08:00 UTC, when the snapshot was taken, are lost; etcd01 (revision 7) is discarded; revisions are bumped by 1000000000; watchers must re-list",
+      ]);
+    });
+
+    test("leaves it to the up where the host cannot look", () => {
+      const result = survey([bare(), bare(), bare()], edit);
+      expect(result.findings).toEqual([]);
+      expect(members(result)[0]).toBe(`recover ${STAMP} cluster=cafe snapshot=latest of=cafe`);
+      expect(result.summary.join("\n")).toContain(
+        "from the snapshot latest of the repository, which this host cannot look up before restic is installed on it; its step does that, and refuses one of another cluster; etcd02",
+      );
+      expect(result.summary.join("\n")).toContain(
+        "recovery: writes after the snapshot was taken are lost; revisions",
+      );
+    });
+
+    test("is refused when the host cannot tell of it, while there is something to recover", () => {
+      const snapshotUnread = "the repository x cannot be read: EOF";
+      expect(survey([bare({ snapshotUnread }), bare(), bare()], edit).findings).toEqual([
+        "etcd:recover.snapshot is latest, and as etcd01 says, the repository x cannot be read: EOF",
+      ]);
+      const done = { recovered: "cafe", snapshotUnread };
+      expect(survey([left(1, 7, done), left(2, 7), left(3, 7)], edit).findings).toEqual([]);
+    });
+
+    test.each<[string, readonly string[], Partial<RecoverConfig>, string]>([
+      ["gave up before", ["beef"], {}, "cafe,beef"],
+      ["names", [], { snapshotCluster: "beef" }, "cafe,beef"],
+    ])("of a cluster that the stack %s is taken", (_, retired, more, of) => {
+      const snapshotRemote = { ...REMOTE, cluster: "beef" };
+      const looks = { etcd01: bare({ snapshotRemote }), etcd02: bare(), etcd03: bare() };
+      const result = judged(looks, {
+        recover: { ...edit, ...more },
+        nodes: [1, 2, 3].map((n) => node(n)),
+        retired,
+      });
+      expect(result.findings).toEqual([]);
+      expect(members(result)[0]).toBe(`recover ${STAMP} cluster=cafe snapshot=0badcafe of=${of}`);
+      expect(result.summary.join("\n")).toContain(
+        "writes to cluster beef after 2026-11-20 08:00 UTC, when the snapshot was taken, are lost, and all data of cluster cafe;",
+      );
+    });
+
+    test.each([
+      [
+        "another cluster",
+        { cluster: "f0" },
+        "etcd:recover.snapshot is latest, which is the snapshot 0badcafe of the repository (2026-11-20 08:00 UTC, revision 5, 19.1 MiB, of cluster f0 with etcd 3.6.9): that cluster is neither etcd:recover.confirm nor one that a recovery of this stack discarded; if it is the right one, set etcd:recover.snapshotCluster to f0",
+      ],
+      [
+        "another minor version",
+        { release: "3.5.21" },
+        "etcd:version is 3.6.14, but the snapshot 0badcafe is of etcd 3.5.21; recover with that minor version, and change it afterwards",
+      ],
+    ])("of %s is refused", (_, change, finding) => {
+      const result = survey(
+        [bare({ snapshotRemote: { ...REMOTE, ...change } }), bare(), bare()],
+        edit,
+      );
+      expect(result.findings).toEqual([finding]);
+      expect(result.summary).toEqual([]);
+    });
+  });
+
   test.each<[string, readonly HostState[], Partial<RecoverConfig>, string]>([
     [
       "another cluster than the one there",

@@ -57,9 +57,11 @@ describe("every command", () => {
   test("is given up after some minutes, also when it takes the work back", async () => {
     const graph = await commands();
     for (const { name, timeouts } of graph.ofType(COMMAND)) {
-      const { create, update, delete: remove } = timeouts;
-      expect([name, create]).toEqual([name, expect.stringMatching(/^[1-9]\d?m$/)]);
-      expect([update, remove]).toEqual([create, create]);
+      const limit = name.endsWith("-leave") ? timeouts.delete : timeouts.create;
+      expect([name, limit]).toEqual([name, expect.stringMatching(/^[1-9]\d?m$/)]);
+      expect(timeouts).toEqual(
+        name.endsWith("-leave") ? { delete: limit } : { create: limit, update: limit },
+      );
     }
   });
 
@@ -89,6 +91,61 @@ describe("every command", () => {
       host,
       "etcd-3.6.1",
     ]);
+  });
+
+  describe("that installs the timers", () => {
+    const backup = {
+      ...{ schedule: "hourly", keep: { hourly: 24, daily: 7, weekly: 4, monthly: 12 }, local: 3 },
+      ...{ repository: "/mnt/backup/etcd", password: CANARY, prune: true, drill: "weekly" },
+      environment: { AWS_SECRET_ACCESS_KEY: CANARY },
+    };
+    const maintenance = {
+      defrag: { schedule: "*:0/30", minimumBytes: 104857600, fragmentation: 45 },
+      noSpace: true,
+    };
+    const inputs = async (change: Partial<ClusterConfig>) => {
+      const { create, stdin } = (await graphOf(cluster([node(1)], change))).get(
+        "etcd01-install",
+      ).inputs;
+      const [, jobs = ""] = /^JOBS=(''|'[^']*'|\S*)$/m.exec(text(stdin)) ?? [];
+      return {
+        jobs: jobs
+          .replaceAll("'", "")
+          .replaceAll(/-[0-9a-f]{16}/g, "")
+          .split("\n"),
+        part: / (jobs-[0-9a-f]{8})$/.exec(text(create))?.[1],
+        create: text(create),
+        stdin: text(stdin),
+      };
+    };
+
+    test("has one for each job that is configured", async () => {
+      expect((await inputs({})).jobs).toEqual([""]);
+      expect((await inputs({ backup, maintenance })).jobs).toEqual([
+        "etcd-backup backup run hourly",
+        "etcd-backup-check backup check weekly",
+        "etcd-drill drill run weekly",
+        "etcd-maintenance maintenance run *:0/30",
+        "etcd-maintenance-nospace maintenance nospace *:*:0/15",
+      ]);
+      const { repository: _, drill: __, ...local } = backup;
+      expect((await inputs({ backup: local })).jobs).toEqual(["etcd-backup backup run hourly"]);
+      expect((await inputs({ maintenance: { noSpace: true } })).jobs).toEqual([
+        "etcd-maintenance-nospace maintenance nospace *:*:0/15",
+      ]);
+      expect((await inputs({ maintenance: { noSpace: false } })).jobs).toEqual([""]);
+    });
+
+    test("says that they have changed, and nothing that a secret could be guessed by", async () => {
+      expect((await inputs({})).part).toBeUndefined();
+      const { part, create, stdin } = await inputs({ backup });
+      expect(part).toMatch(/^jobs-/);
+      expect(create).not.toContain(CANARY);
+      expect(stdin).toContain(CANARY);
+      expect((await inputs({ backup: { ...backup, local: 4 } })).part).not.toBe(part);
+      expect((await inputs({ backup: { ...backup, password: "another" } })).part).toBe(part);
+      expect((await inputs({ backup: { ...backup, environment: {} } })).part).toBe(part);
+    });
   });
 
   test("says which machines the release has a digest for, and whether a list of sums is believed", async () => {

@@ -62,9 +62,9 @@ describe("an up that is not to look at the hosts", () => {
   });
 
   test("is refused while steps of a run that has ended are at work there", async () => {
-    const { refused } = await up("unfinished an earlier run by alice@laptop");
+    const { refused } = await up("unfinished steps of an earlier run by alice@laptop");
     expect(String(refused)).toContain(
-      "steps of another run are still in progress; nothing was changed:\n  - etcd01: steps of an earlier run by alice@laptop are still in progress\n",
+      "the hosts are still at work; nothing was changed:\n  - etcd01: still in progress: steps of an earlier run by alice@laptop\n",
     );
   });
 

@@ -27,6 +27,9 @@ const OTHERS = [
   "protocol version not supported",
   "alert protocol version",
   "userdel: user etcd is currently used by process …",
+  // restic
+  "wrong password or no key found",
+  "repository is already locked by PID … on …",
   // etcd
   "panic: tocommit(164) is out of range [lastIndex(17)]. Was the raft log corrupted, truncated, or lost?",
 ];

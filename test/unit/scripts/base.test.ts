@@ -33,6 +33,13 @@ describe.skipIf(reason !== undefined)(`lib/base.sh${reason ? ` (skipped: ${reaso
       expect(lines("journal 9", "member").stdout).toBe(`${"x".repeat(8000)}\n`);
     });
 
+    test("is lost where nobody reads it any more, and the step goes on", () => {
+      const said = "info still here; echo 'it goes on' >/var/paper/on";
+      const deaf = `mkfifo /var/paper/deaf; exec 9<>/var/paper/deaf 8>/var/paper/deaf; exec 9<&-; (${said}) 2>&8`;
+      expect(lines(deaf)).toMatchObject({ status: 0, stdout: "" });
+      expect(host.sh("cat /var/paper/on")).toBe("it goes on");
+    });
+
     test("to the program stands between marks, after whatever a shell has printed", () => {
       expect(
         host.run("probe", ["eval", "printf noise; begin_answer; end_answer"], { MARK: "m" }).stdout,

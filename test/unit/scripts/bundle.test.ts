@@ -2,7 +2,13 @@ import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { assemble, plain, quote, type ScriptName } from "../../../components/scripts/bundle";
+import {
+  assemble,
+  JOB_SCRIPTS,
+  plain,
+  quote,
+  type ScriptName,
+} from "../../../components/scripts/bundle";
 import { generator } from "../../support/random";
 
 const SCRIPTS: readonly ScriptName[] = [
@@ -13,7 +19,9 @@ const SCRIPTS: readonly ScriptName[] = [
   "lost",
   "health",
   "probe",
+  ...JOB_SCRIPTS,
 ];
+const isJob = (script: string) => JOB_SCRIPTS.some((name) => name === script);
 
 const SOURCES = join(__dirname, "../../../components/scripts");
 
@@ -101,7 +109,9 @@ describe("assemble", () => {
 
   test.each(SCRIPTS)("makes a script of %s that defines what is called", (script) => {
     const alone = script === "probe" || script === "drain";
-    const wanted = alone ? [script] : script === "leave" ? ["delete"] : ["apply"];
+    const step = alone ? script : script === "leave" ? "delete" : "apply";
+    const jobs = script === "backup" ? ["check", "run", "run_job"] : ["run", "run_job"];
+    const wanted = isJob(script) ? jobs : [step];
     // As on a host: the text on standard input, the call in the arguments.
     const { stdout, status } = spawnSync("bash", ["-s", "--", "declare", "-F", ...wanted], {
       input: assemble(script, {}),
@@ -120,13 +130,16 @@ describe("assemble", () => {
     const functions = stdout.trim().split("\n");
     expect(functions).toContain("run_step");
     const idle = functions.filter((name) => named(name) < 2);
-    const calledFromOutside = ["apply", "delete", "drain", "keep_lock", "probe", "run_step"];
+    const calledFromOutside = [
+      ...["apply", "delete", "drain", "keep_lock", "probe", "run_step"],
+      ...(isJob(script) ? ["run_job", "run", "check"] : []),
+    ];
     expect(idle.filter((name) => !calledFromOutside.includes(name))).toEqual([]);
   });
 
   test("uses every function of every script file", () => {
-    // It is no part of a script: a step's standard input ends with it.
-    const files = shellScripts().filter((file) => file !== "lib/load.sh");
+    // They are no part of a script: a step's standard input ends with one.
+    const files = shellScripts().filter((file) => !file.startsWith("lib/load"));
     const sent = (text: string) => [...text.matchAll(/^\w+\(\)/gm)].map(([name]) => name);
     const used = new Set(SCRIPTS.flatMap((script) => sent(plain(script))));
     const unused = files.flatMap((file) => {
@@ -137,7 +150,7 @@ describe("assemble", () => {
       return sent(text).filter((name) => !used.has(name));
     });
     expect(unused).toEqual([]);
-    const entries = files.flatMap((file) => /^steps\/(.+)\.sh$/.exec(file)?.[1] ?? []);
+    const entries = files.flatMap((file) => /^(?:steps|jobs)\/(.+)\.sh$/.exec(file)?.[1] ?? []);
     expect(entries.sort()).toEqual([...SCRIPTS].sort());
   });
 

@@ -152,6 +152,18 @@ describe.skipIf(reason !== undefined)(`data-identity.sh${reason ? ` (${reason})`
       expect(guard().stderr).toContain("the host rejoins");
     });
 
+    test("is put aside on the word of one when this host had taken the member out itself", () => {
+      host.sh(`${writeJournal(CLUSTER, "a1")}; echo a1 >${STATE}/left`);
+      identity(`${CLUSTER} a1`);
+      cluster.is({ members: THREE.slice(1), leader: "a2", sick: ["192.168.1.85"] });
+      expect(guard().stderr).toContain("the host rejoins");
+      expect(data()).toMatch(/^etcd\.removed-a1-/);
+      // Another one than that which left is another matter.
+      host.sh(`rm -r /var/lib/etcd.*; ${writeJournal(CLUSTER, "a9")}`);
+      identity(`${CLUSTER} a9`);
+      expect(guard().stderr).toContain("2 hosts must");
+    });
+
     test("is started while somebody of its own cluster knows it, whatever another one says", () => {
       host.sh(writeJournal(CLUSTER, "a1"));
       identity(`${CLUSTER} a1`);

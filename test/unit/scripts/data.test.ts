@@ -52,7 +52,7 @@ describe.skipIf(reason !== undefined)(`the data directory${reason ? ` (${reason}
 
   beforeEach(() => {
     runningMember(host, cluster, RUNNING);
-    host.sh(`printf '#!/bin/sh\\n' >/var/etcdutl; chmod 0755 /var/etcdutl; ln -sfn /var/etcdutl /usr/local/bin/etcdutl
+    host.sh(`ln -sfn /var/paper/etcdutl-stub /usr/local/bin/etcdutl
       echo inactive >/var/paper/property-ActiveState`);
     cluster.is({ members: THREE, leader: "a2" });
   });

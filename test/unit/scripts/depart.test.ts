@@ -3,6 +3,7 @@ import { writeJournal } from "../../support/journal";
 import { PaperCluster, PKI, STATE, THREE } from "../../support/paper-cluster";
 import { hostForEach, whyNot } from "../../support/paper-host";
 import { RUNNING } from "../../support/paper-member";
+import { paperRestic, withRepository } from "../../support/paper-restic";
 
 const reason = whyNot();
 const LOCAL = "https://127.0.0.1:2379";
@@ -20,7 +21,7 @@ describe.skipIf(reason !== undefined)(`depart.sh${reason ? ` (${reason})` : ""}`
     host.sh(`
       mkdir -p ${data} ${STATE}/receipts ${PKI} /usr/local/bin; touch ${STATE}/formed ${STATE}/receipts/member
       printf 'etcd01 192.168.1.83\\netcd02 192.168.1.84\\netcd03 192.168.1.85\\n' >${STATE}/nodes
-      printf '#!/bin/sh\\n' >/usr/local/bin/etcdutl; chmod 0755 /usr/local/bin/etcdutl`);
+      ln -sfn /var/paper/etcdutl-stub /usr/local/bin/etcdutl`);
     cluster.is({ members: THREE, leader: "a2" });
   });
 
@@ -215,6 +216,23 @@ describe.skipIf(reason !== undefined)(`depart.sh${reason ? ` (${reason})` : ""}`
       expect(host.sh("stat -c %a /var/backups/etcd /var/backups/etcd/*")).toBe("700\n600");
     });
 
+    test("pushes it where there is a repository, and leaves all the same when it cannot", () => {
+      paperRestic(host, [{ id: "0badcafe" }]);
+      withRepository(host);
+      expect(remove().stderr).toContain(
+        "etcd01: snapshot 1a2b3c4d of it is in the repository s3:https://s3.example.org/etcd\n",
+      );
+      expect(host.sh("cat /var/paper/restic")).toContain("--tag why=final");
+      host.sh(`mkdir -p ${data}; touch ${STATE}/formed; rm -f ${STATE}/left`);
+      host.write("/var/paper/restic-fails", "Fatal: the bucket is full\n");
+      const { status, stderr } = remove();
+      expect(stderr).toContain(
+        "etcd01: the snapshot was not pushed, and is on this host alone: repository s3:https://s3.example.org/etcd: the bucket is full\n",
+      );
+      expect(status).toBe(0);
+      expect(exists(data)).toBe(false);
+    });
+
     test("leaves none when told so", () => {
       expect(remove({ SNAPSHOT: "no" })).toEqual({ status: 0, stdout: "", stderr: "" });
       expect(last()).toBe("");
@@ -224,7 +242,7 @@ describe.skipIf(reason !== undefined)(`depart.sh${reason ? ` (${reason})` : ""}`
       ["cannot be made", "echo snapshot save >/var/paper/refuses", "the final snapshot failed"],
       [
         "does not verify",
-        "printf '#!/bin/sh\\nexit 1\\n' >/usr/local/bin/etcdutl",
+        "rm /usr/local/bin/etcdutl; printf '#!/bin/sh\\nexit 1\\n' >/usr/local/bin/etcdutl; chmod 755 /usr/local/bin/etcdutl",
         "does not verify",
       ],
     ])("stays when its snapshot %s", (_, damage, words) => {

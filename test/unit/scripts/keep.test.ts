@@ -50,7 +50,7 @@ describe.skipIf(reason !== undefined)(`keep.sh${reason ? ` (${reason})` : ""}`, 
     host.sh(`
       mkdir -p ${STATE}/receipts ${PKI}; touch ${STATE}/receipts/{host,binaries,files,member} ${PKI}/{server,peer,client}.pem
       printf '%s\\n' ${PKI}/{server,peer,client}.pem /etc/etcd.env >${STATE}/made-files
-      printf '#!/bin/sh\\n' >/usr/local/bin/etcdutl; chmod 0755 /usr/local/bin/etcdutl
+      ln -sfn /var/paper/etcdutl-stub /usr/local/bin/etcdutl
       sed -i '1i # Managed by etcd on Pulumi' /etc/systemd/system/etcd.service; : >/var/paper/systemctl`);
   });
 
@@ -200,7 +200,7 @@ describe.skipIf(reason !== undefined)(`keep.sh${reason ? ` (${reason})` : ""}`, 
     const hears = (words: string) =>
       run(
         "probe",
-        `HOLDER='alice@laptop'; SILENCE_SECONDS=1; keep_lock < <(printf '%s' '${words}')`,
+        `HOLDER='alice@laptop'; take_lock; SILENCE_SECONDS=1; keep_lock < <(printf '%s' '${words}')`,
       );
 
     test("leaves its words there when it says that the node stays, and ends without a word", () => {
@@ -221,7 +221,7 @@ describe.skipIf(reason !== undefined)(`keep.sh${reason ? ` (${reason})` : ""}`, 
     test("says that it lives: the time is that of its last word", () => {
       run(
         "probe",
-        `HOLDER='alice@laptop'; SIGN_OF_LIFE_SECONDS=1; SILENCE_SECONDS=3
+        `HOLDER='alice@laptop'; take_lock; SIGN_OF_LIFE_SECONDS=1; SILENCE_SECONDS=3
         keep_lock < <(printf 'keep 0.1.0\\n'; command sleep 0.2; touch -d '-1 hour' ${CONFIGURED}; command sleep 1.2; printf '\\n'; command sleep 0.3; stat -c %Y ${CONFIGURED} >/var/paper/seen)`,
       );
       const seen = Number(host.sh("cat /var/paper/seen"));

@@ -5,7 +5,7 @@ const reason = whyNot();
 const ALICE = "alice@laptop (stack dev, process 7) since 2026-11-25 12:03:04 UTC";
 const BOB = "bob@desk (stack dev, process 9) since 2026-11-25 12:05:00 UTC";
 const FILES =
-  "LOCK=/var/paper/lock APPLYING=/var/paper/applying REMOVING=/var/paper/removing UP_WAITS=3 REMOVAL_WAITS=1";
+  "LOCK=/var/paper/lock APPLYING=/var/paper/applying REMOVING=/var/paper/removing JOB=/var/paper/job UP_WAITS=3 REMOVAL_WAITS=1 JOB_WAITS=3";
 const LOOK = `take_lock; echo "<$(tell_lock)>"; cat $LOCK 2>/dev/null || true`;
 
 describe.skipIf(reason !== undefined)(`lock.sh${reason ? ` (${reason})` : ""}`, () => {
@@ -69,14 +69,14 @@ describe.skipIf(reason !== undefined)(`lock.sh${reason ? ` (${reason})` : ""}`, 
   });
 
   describe("a step of a run that has ended", () => {
-    const WHOSE = `an earlier run by ${ALICE}`;
+    const WHOSE = `steps of an earlier run by ${ALICE}`;
 
     test("is named to a look, which waits for nothing", () => {
       expect(beside(A_STEP, LOOK)).toEqual({
         ...good,
         stdout: `<unfinished ${WHOSE}>\n${ALICE}\n`,
       });
-      expect(beside(A_REMOVAL, LOOK).stdout).toContain("<unfinished a removal>\n");
+      expect(beside(A_REMOVAL, LOOK).stdout).toContain("<unfinished steps of a removal>\n");
     });
 
     test("is waited for by an up, which says so", () => {
@@ -94,11 +94,41 @@ describe.skipIf(reason !== undefined)(`lock.sh${reason ? ` (${reason})` : ""}`, 
     test("keeps what is on its host from being removed", () => {
       expect(beside(A_STEP, "refuse_if_held")).toMatchObject({
         status: 1,
-        stderr: `etcd01: not touched: steps of ${WHOSE} are still in progress on this host; wait until they are done\n`,
+        stderr: `etcd01: not touched: ${WHOSE} are still in progress on this host; wait until they are done\n`,
       });
       expect(beside(A_STEP, "refuse_if_held", "", 0.5)).toEqual(good);
-      // The removals of one destroy do not wait for each other.
-      expect(beside(A_REMOVAL, "refuse_if_held")).toEqual(good);
+    });
+  });
+
+  describe("a job", () => {
+    const AT_WORK =
+      "exec 8<>$JOB; flock 8; echo 'backup since 2026-11-28T08:00:00Z' >$JOB; rm -f $LOCK";
+    const WHOSE = "a job (backup since 2026-11-28T08:00:00Z)";
+
+    test("is no matter to a look", () => {
+      expect(beside(AT_WORK, LOOK)).toEqual({ ...good, stdout: "<>\n" });
+    });
+
+    test("is waited for by an up, which says so", () => {
+      expect(beside(AT_WORK, LOOK, BOB, 1.5)).toEqual({
+        ...good,
+        stdout: `\nwait x\n<>\n${BOB}\n`,
+      });
+    });
+
+    test("is named to an up that has waited for long, and the lock is left free", () => {
+      expect(beside(AT_WORK, `JOB_WAITS=1; ${LOOK}; flock -n $LOCK echo free`, BOB)).toEqual({
+        ...good,
+        stdout: `\nwait x\n<unfinished ${WHOSE}>\nfree\n`,
+      });
+    });
+
+    test("keeps what is on its host from being removed", () => {
+      expect(beside(AT_WORK, "JOB_WAITS=1; refuse_if_held")).toMatchObject({
+        status: 1,
+        stderr: `etcd01: not touched: ${WHOSE} is still in progress on this host; wait until it is done (systemctl list-units 'etcd-*' shows it)\n`,
+      });
+      expect(beside(AT_WORK, "refuse_if_held", "", 0.5)).toEqual(good);
     });
   });
 
@@ -118,6 +148,17 @@ describe.skipIf(reason !== undefined)(`lock.sh${reason ? ` (${reason})` : ""}`, 
       expect(run(BUSY)).toEqual(good);
     });
 
+    test("of a removal waits for another one, which a destroy that was killed has left", () => {
+      const removal = `${step("echo begun")}; run_step delete`;
+      expect(beside(A_REMOVAL, removal)).toMatchObject({
+        status: 1,
+        stdout: "",
+        stderr:
+          "etcd01: not touched: another removal is still in progress on this host; wait until it is done\n",
+      });
+      expect(beside(A_REMOVAL, removal, "", 0.5)).toEqual({ ...good, stdout: "begun\n" });
+    });
+
     test("does not begin on a host that its run has lost", () => {
       expect(run(`${step("echo begun")}; run_step apply x`)).toEqual({
         ...good,
@@ -125,6 +166,17 @@ describe.skipIf(reason !== undefined)(`lock.sh${reason ? ` (${reason})` : ""}`, 
         stderr:
           "etcd01: not started, because no run holds the lock on this host any more: the run that started this step was killed, or its SSH session to this host ended. Nothing was changed; run pulumi up again\n",
       });
+    });
+
+    test("that comes while its run ends there waits, and does not begin", () => {
+      const ends = "exec {lock}<>$LOCK; flock $lock; exec 8>$APPLYING; flock 8";
+      const ended = `(${ends}; touch /var/paper/locked; sleep 0.5; exec {lock}>&-; sleep 0.2; exec 8>&-)`;
+      const came = run(
+        `rm -f /var/paper/locked; ${ended} & until [ -e /var/paper/locked ]; do sleep 0.05; done
+        ${step("echo begun")}; run_step apply x`,
+      );
+      expect(came).toMatchObject({ status: 1, stdout: "" });
+      expect(came.stderr).toContain("no run holds the lock on this host any more");
     });
 
     test("hands no lock to the etcd user", () => {

@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { plain, type ScriptName } from "../../../components/scripts/bundle";
+import { JOB_SCRIPTS, plain, type ScriptName } from "../../../components/scripts/bundle";
 import { HOST, PaperCluster, STATE, THREE } from "../../support/paper-cluster";
 import { hostForEach, type Outcome, whyNot } from "../../support/paper-host";
 import { RUNNING, runningMember } from "../../support/paper-member";
@@ -11,6 +11,7 @@ import { callsOf } from "../../support/shell-commands";
 
 const SCRIPTS: readonly ScriptName[] = [
   ...(["leave", "install", "member", "drain", "lost", "health", "probe"] as const),
+  ...JOB_SCRIPTS,
 ];
 const NEEDS = readFileSync(join(__dirname, "../../../components/scripts/lib/needs.sh"), "utf8");
 
@@ -22,7 +23,7 @@ function listed(table: string): string[] {
 const ALWAYS = listed("LOOK_COMMANDS");
 const STEPS_ALONE = listed("STEP_COMMANDS");
 /** Looked for where they are needed (missing_for_steps). */
-const AT_TIMES = ["curl", "wget", "nft", "apt-get"];
+const AT_TIMES = ["curl", "wget", "nft", "apt-get", "systemd-analyze", "systemd-run"];
 /** Called only where it was called by the look's own shell. */
 const OPTIONAL = ["sudo"];
 /** What the text of a unit, or the line that unpacks the scripts, calls. */
@@ -39,13 +40,14 @@ aa bb
 END
 local -a cc=(dd "$(ee)")
 find . -exec ff {} +
-echo $((1 + $(gg))) "$(hh "$(ii)")" 'jj' "kk; ll" {ll}>&- mm`;
+echo $((1 + $(gg))) "$(hh "$(ii)")" 'jj' "kk; ll" {ll}>&- mm
+for ((nn = 0; nn < 3; nn++)); do oo; done; timeout --signal INT --kill-after 5 "$pp" "$qq" rr; timeout 3 /bin/ss tt`;
     const { called, defined } = callsOf(text);
     expect([...defined]).toEqual(["f"]);
     expect([...called].sort()).toEqual(
       [
         ...["a", "b", "e", "g", "h", "k", "[[", "p", "t", "v", "w", "exec", "timeout", "setpriv"],
-        ...["z", "cat", "local", "ee", "find", "ff", "echo", "gg", "hh", "ii"],
+        ...["z", "cat", "local", "ee", "find", "ff", "echo", "gg", "hh", "ii", "oo"],
       ]
         .filter((word) => word !== "[[")
         .sort(),

@@ -5,6 +5,7 @@ import { readAnswer } from "../../../components/hosts/probe-output";
 import { PaperCluster, type PaperMember, PKI, STATE, THREE } from "../../support/paper-cluster";
 import { hostForEach, whyNot } from "../../support/paper-host";
 import { RUNNING, runningMember } from "../../support/paper-member";
+import { paperRestic } from "../../support/paper-restic";
 
 const reason = whyNot();
 
@@ -72,6 +73,69 @@ describe.skipIf(reason !== undefined)(`the look${reason ? ` (${reason})` : ""}`,
       expect(answer()).toMatchObject({
         ...{ inspected: true, bootstrapped: true, members, version: DEFAULT_VERSION },
         runs: { cluster: "cafe", member: "a1", leader: "a2" },
+      });
+    });
+
+    describe("with a snapshot in the repository to recover from", () => {
+      const asked = (snapshot: string, of = "cafe") => {
+        const { stdout, status, stderr } = host.run("probe", ["probe"], {
+          ...values,
+          ...{ RECOVER_SNAPSHOT: snapshot, RECOVER_OF: of, REPOSITORY: "sftp:etcd@host:/x" },
+          ...{ REPOSITORY_PASSWORD: "swordfish", REPOSITORY_ENVIRONMENT: "X=swordfish" },
+          ...{ REPOSITORY_CA: "", REPOSITORY_KEY: "swordfish", REPOSITORY_HOST_KEY: "a b" },
+        });
+        expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+        expect(stdout).not.toContain("swordfish");
+        // It is an inspection.
+        expect(host.sh("ls /run /var/cache/etcd-on-pulumi 2>/dev/null || true")).not.toMatch(
+          /look|index/,
+        );
+        return stdout.split("\n").filter((line) => /^snapshot-(remote|unread)/.test(line));
+      };
+      const line = (id: string, day: number, cluster: string) =>
+        `snapshot-remote ${id} 2026-11-${day}T08:00:00Z 7 41 ${cluster} 3.6.14`;
+
+      test("shows what would come back, of whatever cluster it is", () => {
+        paperRestic(host, [
+          { id: "00000001", time: "2026-11-18T08:00:00Z" },
+          { id: "00000002", time: "2026-11-19T08:00:00Z" },
+          { id: "00000003", time: "2026-11-20T08:00:00Z", cluster: "f0" },
+        ]);
+        expect(asked("latest")).toEqual([line("00000002", 19, "cafe")]);
+        expect(asked("latest", "cafe,f0")).toEqual([line("00000003", 20, "f0")]);
+        expect(asked("latest", "beef")).toEqual([line("00000003", 20, "f0")]);
+        expect(asked("0000000100")).toEqual([line("00000001", 18, "cafe")]);
+        expect(asked("0badcafe")).toEqual([
+          "snapshot-unread the repository sftp:etcd@host:/x has no such snapshot",
+        ]);
+        expect(host.sh("cat /var/paper/restic")).toContain("--no-cache snapshots --no-lock --json");
+      });
+
+      test("says why the repository cannot be read, or what in it is none of etcd's", () => {
+        paperRestic(host, [{ id: "00000001", hash: "no hash" }]);
+        host.sh("sed -i 's/revision=7/x=7/' /var/paper/snapshots");
+        expect(asked("00000001")).toEqual([
+          "snapshot-unread in the repository sftp:etcd@host:/x it is a snapshot of something else than etcd",
+        ]);
+        host.write("/var/paper/restic-fails", "Fatal: X swordfish\n");
+        expect(asked("latest")).toEqual([
+          "snapshot-unread the repository sftp:etcd@host:/x cannot be read: X ***",
+        ]);
+      });
+
+      test("says nothing on a host without restic, and clears what killed ones have left", () => {
+        host.sh(`for place in /usr/bin /usr/local/bin; do rm -f $place/restic; done
+          mkdir -p /run/etcd-on-pulumi.look.999999; echo key >/run/etcd-on-pulumi.look.999999/repository-key`);
+        const { stdout } = host.run("probe", ["probe"], {
+          ...values,
+          ...{ RECOVER_SNAPSHOT: "latest", RECOVER_OF: "cafe", REPOSITORY: "/x" },
+        });
+        expect(stdout).not.toContain("snapshot-");
+        paperRestic(host, []);
+        expect(asked("latest")).toHaveLength(1);
+        // Nor after the recovery.
+        host.sh(`mkdir -p ${STATE}; echo cafe >${STATE}/recovered`);
+        expect(asked("latest")).toEqual([]);
       });
     });
 

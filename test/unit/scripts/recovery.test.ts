@@ -5,6 +5,7 @@ import { writeJournal } from "../../support/journal";
 import { PaperCluster, STATE, THREE } from "../../support/paper-cluster";
 import { hostForEach, whyNot } from "../../support/paper-host";
 import { RUNNING, runningMember } from "../../support/paper-member";
+import { paperRestic, withRepository } from "../../support/paper-restic";
 
 const reason = whyNot();
 const RELEASE = "/opt/etcd-on-pulumi/v3.6.14";
@@ -14,6 +15,7 @@ const TOOLS = `
 cat >${RELEASE}/etcdutl <<'END'
 #!/bin/bash
 printf '%s\\n' "$*" >>/var/paper/etcdutl
+case "$1 $2" in 'snapshot status') exec /var/paper/etcdutl-stub "$@" ;; esac
 [ ! -e /var/paper/unreadable ] || { echo 'Error: snapshot file integrity check failed'; exit 1; }
 while [ $# -gt 0 ]; do
   case $1 in restore) file=$2 ;; --data-dir) directory=$2 ;; esac
@@ -80,6 +82,96 @@ describe.skipIf(reason !== undefined)(`recovery.sh${reason ? ` (${reason})` : ""
       expect(host.sh(`ls ${STATE}`)).not.toMatch(/^identity$/m);
       expect(host.sh("ls /var/lib")).not.toContain("etcd.restored");
       expect(host.sh("stat -c %U /var/lib/etcd/member/snap/db")).toBe("etcd");
+    });
+
+    describe("with a snapshot of the repository", () => {
+      const fetched = (snapshot: string, of = "cafe,beef") =>
+        recover(`${RECOVER} snapshot=${snapshot} of=${of}`);
+      const kept = () => {
+        expect(old()).toBe("old");
+        expect(mark()).toBe("");
+        expect(starts()).toBe("0");
+        expect(host.sh("ls /var/backups/etcd 2>/dev/null || true")).toBe("");
+        expect(host.sh("grep -cE '^stop .*etcd.service' /var/paper/systemctl || true")).toBe("0");
+      };
+
+      beforeEach(() => {
+        paperRestic(host, [
+          { id: "00000001", time: "2026-11-19T08:00:00Z", cluster: "beef" },
+          { id: "00000002" },
+          { id: "00000003", time: "2026-11-21T08:00:00Z", cluster: "f0" },
+          { id: "00000004", release: "3.5.21" },
+          { id: "00000005", time: "2026-11-20T09:00:00Z", hash: "abc" },
+        ]);
+        withRepository(host);
+      });
+
+      test.each([
+        ["the latest of the clusters that it may be of", "latest", "00000005", "cafe"],
+        ["one by its ID", "0000000100", "00000001", "beef"],
+      ])("begins anew with %s", (_, snapshot, id, cluster) => {
+        host.sh("sed -i 's/hash=abc/hash=deadbeef/; s/3.5.21/3.6.20/' /var/paper/snapshots");
+        const { status, stderr } = fetched(snapshot);
+        const file = `/var/backups/etcd/restored-${cluster}-${id}.db`;
+        expect(stderr).toContain(
+          `etcd01: new cluster bootstrapped from ${file}, replacing cluster cafe\n`,
+        );
+        expect(status).toBe(0);
+        expect(host.sh(`head -n 1 ${file}; stat -c %a ${file}`)).toBe("snapshot\n600");
+        expect(host.sh("cat /var/paper/etcdutl")).toContain(`snapshot restore ${file} --data-dir`);
+        expect(mark()).toBe("cafe");
+      });
+
+      test.each([
+        [
+          "of another cluster",
+          "00000003",
+          "s3:https://s3.example.org/etcd: snapshot 00000003 is of cluster f0, not of cafe or beef; set etcd:recover.snapshotCluster to f0 if that is the one",
+        ],
+        [
+          "of another minor version",
+          "00000004",
+          "it is of etcd 3.5.21, and etcd:version is 3.6.14: recover with that minor version, and change it afterwards",
+        ],
+        [
+          "that is not what it is said to be",
+          "00000005",
+          "s3:https://s3.example.org/etcd: snapshot 00000005 is not what was pushed: revision, hash and size are 7 deadbeef 41, and its tags say 7 abc 41",
+        ],
+        [
+          "that is not there",
+          "0badcafe",
+          "s3:https://s3.example.org/etcd: it has no snapshot 0badcafe",
+        ],
+      ])("refuses one %s, and everything stays as it was", (_, snapshot, words) => {
+        expect(fetched(snapshot)).toEqual({
+          ...{ status: 1, stdout: "" },
+          stderr: `etcd01: not recovered, because the snapshot ${snapshot} cannot be had from the repository: ${words}; the data in /var/lib/etcd is unchanged\n`,
+        });
+        kept();
+      });
+
+      test.each([
+        ["no snapshot of them is there", "true", "f1,f2", "it has no snapshot of cluster f1 or f2"],
+        [
+          "it does not answer",
+          "echo 'Fatal: dial tcp: no route to host' >/var/paper/restic-fails",
+          "cafe",
+          "dial tcp: no route to host",
+        ],
+      ])("refuses when %s", (_, setup, of, words) => {
+        host.sh(setup);
+        expect(fetched("latest", of).stderr).toContain(
+          `the snapshot latest cannot be had from the repository: s3:https://s3.example.org/etcd: ${words}; `,
+        );
+        kept();
+      });
+
+      test("refuses where the host knows of no repository", () => {
+        host.sh(`rm -r ${STATE}/jobs`);
+        expect(fetched("latest").stderr).toContain("from the repository: this host knows none; ");
+        kept();
+      });
     });
 
     test("without one goes through its own journal first, on a copy and alone", () => {
@@ -155,7 +247,7 @@ describe.skipIf(reason !== undefined)(`recovery.sh${reason ? ` (${reason})` : ""
         stdout: "",
         stderr: "",
       });
-      expect(host.sh("cat /var/paper/systemctl; ls /var/paper")).not.toContain("etcdutl");
+      expect(host.sh("cat /var/paper/systemctl; ls /var/paper")).not.toMatch(/^etcdutl$/m);
     });
 
     test.each([

@@ -11,7 +11,7 @@ const ARRIVED = "/run/etcd-on-pulumi.scripts";
 const LOCK = "/run/etcd-on-pulumi.lock";
 
 describe.skipIf(reason !== undefined)(
-  `scripts.sh and load.sh${reason ? ` (${reason})` : ""}`,
+  `scripts.sh, load.sh and load-leave.sh${reason ? ` (${reason})` : ""}`,
   () => {
     const host = hostForEach();
     const good = { status: 0, stdout: "", stderr: "" };
@@ -23,10 +23,11 @@ describe.skipIf(reason !== undefined)(
     const sent = (script: string, words: string) => message(nameOf(script, words), packed(words));
     const texts = ["a", "b", "c", "d"].map((letter) => `: ${letter}\n`);
 
-    /** What a session that keeps the lock does with these words. */
-    const hears = (words: string) => {
+    /** What a session that keeps the lock does with these words, and then with the end of its run. */
+    const hears = (words: string, beside = ":") => {
       host.write("/var/paper/words", words);
-      return host.run("probe", ["eval", "SILENCE_SECONDS=2; keep_lock </var/paper/words"]);
+      const keep = `SILENCE_SECONDS=2; take_lock; ${beside}; keep_lock </var/paper/words`;
+      return host.run("probe", ["eval", keep], { HOLDER: "alice" });
     };
     const tells = () => host.run("probe", ["eval", "tell_scripts"]).stdout;
     const files = (directory: string) =>
@@ -37,11 +38,28 @@ describe.skipIf(reason !== undefined)(
 
     test("that arrive before the first step lie in /run, for root alone", () => {
       expect(tells()).toBe("");
-      expect(hears(`keep\n\n${message(name, packed(text))}`)).toEqual(good);
+      expect(hears(`keep\n\n${message(name, packed(text))}done\n`)).toEqual(good);
       expect(host.sh(`cat ${ARRIVED}/${name}.sh`)).toBe(text.trimEnd());
       expect(host.sh(`stat -c %a ${ARRIVED} ${ARRIVED}/${name}.sh`)).toBe("700\n600");
       expect(tells()).toBe(`script ${name}\n`);
       expect(files(STATE)).toEqual([]);
+    });
+
+    test("are forgotten when their run ends before any of its steps began there", () => {
+      const ends = `keep\n${message(name, packed(text))}`;
+      const free = "flock -n /run/etcd-on-pulumi.lock flock -n /run/etcd-on-pulumi.applying true";
+      expect(hears(ends)).toEqual(good);
+      expect(host.sh(`ls -d ${ARRIVED} 2>/dev/null || true; ${free}`)).toBe("");
+      // One that is at work there has need of them.
+      const atWork = `(hold $APPLYING; exec sleep 1) >/dev/null 2>&1 & sleep 0.3`;
+      expect(hears(ends, atWork)).toEqual(good);
+      expect(files(ARRIVED)).toEqual([`${name}.sh`]);
+      host.sh(`rm -r ${ARRIVED}; mkdir ${STATE}`);
+      expect(hears(ends)).toEqual(good);
+      expect(files(ARRIVED)).toEqual([`${name}.sh`]);
+      host.sh(`rm -r ${ARRIVED} ${STATE}`);
+      expect(hears(message(name, packed(text)))).toEqual(good);
+      expect(files(ARRIVED)).toEqual([`${name}.sh`]);
     });
 
     test("that arrive later are on the disk too; in /run the newest three of each step are left", () => {
@@ -132,14 +150,12 @@ describe.skipIf(reason !== undefined)(
     });
 
     describe("a step", () => {
-      /** As the plugin runs it, in a run that holds the lock or not. */
-      const step = (
-        call: string,
-        { held = false, env = "", script = "health" as "health" | "leave" } = {},
-      ) => {
+      /** As the plugin runs it, in a run that holds the lock or not: the delete is that of "leave". */
+      const step = (call: string, { held = false, env = "", loops = "" } = {}) => {
+        const script = call === "delete" ? "leave" : "health";
         host.write("/var/paper/step", stepInput(script, { NODE: "etcd01", PKI: "/pki" }));
         return host.sh(
-          `set +e; sed -i 's/sleep 0.2/:/; s/-gt 1200/-gt 3/' /var/paper/step; touch ${LOCK}
+          `set +e; sed -i '${loops}' /var/paper/step; touch ${LOCK}
         { ${held ? `flock ${LOCK}` : ""} env ${env} "$BASH" -p -s -- ${call} </var/paper/step; echo "exit $?"; } 2>&1`,
         );
       };
@@ -149,7 +165,7 @@ describe.skipIf(reason !== undefined)(
         hears(message(name, packed(text)));
         const leave = hostScript("leave");
         hears(message(leave.name, packed(leave.text)));
-        expect(step("delete", { script: "leave" })).toBe("exit 0");
+        expect(step("delete")).toBe("exit 0");
         hears(message(name, packed(text)));
         // The words are those of the lock, which the script asks for: it ran.
         expect(step("apply 'gate'")).toContain(RAN);
@@ -162,24 +178,43 @@ describe.skipIf(reason !== undefined)(
         host.sh(`mkdir -p ${KEPT}; head -c 100 ${ARRIVED}/${name}.sh >${KEPT}/${name}.sh`);
         expect(step("apply 'gate'")).toContain(RAN);
         host.sh(`rm ${ARRIVED}/${name}.sh`);
-        expect(step("apply 'gate'")).toContain("not started, because the run that was to send");
+        expect(step("apply 'gate'")).toContain("not started, because its script did not arrive");
+        const leave = hostScript("leave");
+        host.sh(
+          `truncate -s 100 ${KEPT}/${name}.sh; cp ${KEPT}/${name}.sh ${KEPT}/${leave.name}.sh`,
+        );
+        host.sh(`mkdir -p ${STATE}/receipts`);
+        expect(step("delete")).toContain("nothing was removed");
+        hears(message(leave.name, packed(leave.text)));
+        expect(step("delete")).toBe("exit 0");
       });
 
       test("finds it whatever the login's environment has", () => {
+        const env = "POSIXLY_CORRECT=1 PATH=/nowhere";
         host.sh(`mkdir -p ${STATE}`);
-        hears(sent("health", "run_step() { echo ran; }\n"));
-        expect(step("delete", { env: "POSIXLY_CORRECT=1 PATH=/nowhere" })).toBe("ran\nexit 0");
+        hears(sent("leave", "run_step() { echo ran; }\n"));
+        expect(step("delete", { env })).toBe("ran\nexit 0");
+        hears(message(name, packed(text)));
+        expect(step("apply 'gate'", { env })).toContain(RAN);
       });
 
+      test("ends in little text, because the state keeps it twice", () => {
+        expect(stepInput("health", {}).length).toBeLessThan(800);
+        expect(stepInput("leave", {}).length).toBeLessThan(1300);
+      });
+
+      const NOT_SENT =
+        "etcd01: not started, because its script did not arrive: its run was killed, or has an SSH session to this host that ended or is too slow. Nothing was changed; run pulumi up again\nexit 1";
+
       test("whose run was killed before it sent the script does nothing, at once", () => {
-        expect(step("apply 'gate'")).toBe(
-          "etcd01: not started, because the run that was to send its script does not hold the lock on this host any more: it was killed, or its SSH session to this host ended. Nothing was changed; run pulumi up again\nexit 1",
-        );
+        const loops = "s/sleep 0.2/echo waits/";
+        expect(step("apply 'gate'", { loops })).toBe(NOT_SENT);
       });
 
       test("waits for its script as long as its run holds the lock, and not for ever", () => {
-        expect(step("apply 'gate'", { held: true })).toBe(
-          "etcd01: not started, because its script did not arrive within 4 minutes; is the connection to this host slow? Nothing was changed; run pulumi up again\nexit 1",
+        const loops = "s/sleep 0.2/echo waits; SECONDS=$((SECONDS + 100))/";
+        expect(step("apply 'gate'", { held: true, loops })).toBe(
+          `${"waits\n".repeat(3)}${NOT_SENT}`,
         );
       });
 
@@ -198,9 +233,9 @@ describe.skipIf(reason !== undefined)(
           (word) => `run_step() { echo "${word} $*"; }\n`,
         );
         host.sh(`mkdir -p ${STATE}`);
-        hears(`${sent("health", older)}`);
+        hears(`${sent("leave", older)}`);
         host.sh("sleep 0.02");
-        hears(`${sent("health", newer)}${sent("member", "exit 9\n")}`);
+        hears(`${sent("leave", newer)}${sent("member", "exit 9\n")}`);
         expect(step("delete")).toBe("newer delete\nexit 0");
         expect(step("apply 'gate'")).toContain("not started");
       });
@@ -216,7 +251,7 @@ describe.skipIf(reason !== undefined)(
       ])("of a destroy without any script removes nothing from a host that has %s", (_, make) => {
         host.sh(make);
         expect(step("delete")).toBe(
-          `etcd01: nothing was removed, because this host has no script for it in ${KEPT}. Run pulumi up with this node in the configuration, which puts the scripts back, and repeat\nexit 1`,
+          `etcd01: nothing was removed, because this host has no script for it in ${KEPT}; run pulumi up with this node in the configuration, which puts the scripts back, and repeat\nexit 1`,
         );
       });
     });

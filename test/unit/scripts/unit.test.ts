@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { ClusterConfig } from "../../../components/config/index";
+import { flagsOf, GATES } from "../../../components/etcd/flags";
 import { bracketed } from "../../../components/etcd/members";
 import {
   etcdFlags,
@@ -239,6 +240,44 @@ describe("settings", () => {
     const unit = renderUnit(at("3.6.14", { cors: "$" + "{HOME}" }));
     expect(unit).toContain("--cors=$$" + "{HOME}\n");
     expect(unit).toContain("--name=$" + "{PEER_NAME} ");
+  });
+});
+
+describe("with maintenance.defrag clients fail over from a member that is being defragmented", () => {
+  const gates = "InitialCorruptCheck=true,CompactHashCheck=true";
+  const defrag = { schedule: "*:0/10", minimumBytes: 104857600, fragmentation: 45 };
+  const flags = (version: string, settings = {}, maintenance: object = { defrag }) =>
+    etcdFlags({ ...at(version, settings), maintenance: { noSpace: true, ...maintenance } });
+
+  test.each(["3.6.14", "3.7.2"])("by a feature gate in %s", (version) => {
+    expect(flags(version).get("feature-gates")).toBe(`${gates},StopGRPCServiceOnDefrag=true`);
+    expect(flags(version).has("experimental-stop-grpc-service-on-defrag")).toBe(false);
+    expect(GATES[version.startsWith("3.6") ? "3.6" : "3.7"]).toContain("StopGRPCServiceOnDefrag");
+  });
+
+  test("by a flag in 3.5", () => {
+    expect(flags("3.5.35").get("experimental-stop-grpc-service-on-defrag")).toBe("true");
+    expect(flags("3.5.35").has("feature-gates")).toBe(false);
+    expect(flagsOf("3.5").has("experimental-stop-grpc-service-on-defrag")).toBe(true);
+  });
+
+  test("unless the operator's own setting says otherwise", () => {
+    const own = { "feature-gates": "StopGRPCServiceOnDefrag=false" };
+    expect(flags("3.6.14", own).get("feature-gates")).toBe(
+      `${gates},StopGRPCServiceOnDefrag=false`,
+    );
+    const old = { "experimental-stop-grpc-service-on-defrag": "false" };
+    expect(flags("3.5.35", old).get("experimental-stop-grpc-service-on-defrag")).toBe("false");
+  });
+
+  test.each(["3.5.35", "3.6.14"])("and without it the unit of %s is as it was", (version) => {
+    const unit = renderUnit(at(version));
+    expect(renderUnit({ ...at(version), maintenance: { noSpace: true } })).toBe(unit);
+  });
+
+  test("whatever its keys are, the unit is the same", () => {
+    const other = { defrag: { schedule: "daily", minimumBytes: 1, fragmentation: 99 } };
+    expect(flags("3.6.14", {}, other)).toEqual(flags("3.6.14"));
   });
 });
 

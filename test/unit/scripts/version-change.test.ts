@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { PaperCluster, STATE } from "../../support/paper-cluster";
 import { hostForEach, whyNot } from "../../support/paper-host";
 import { RUNNING, runningMember } from "../../support/paper-member";
+import { paperRestic, withRepository } from "../../support/paper-restic";
 
 const reason = whyNot();
 const LOCAL = "https://127.0.0.1:2379";
@@ -48,6 +49,36 @@ describe.skipIf(reason !== undefined)(
         new RegExp(`^3.6.14 3.6.17 ${file}$`),
       );
       expect(restarts()).toBe("1");
+    });
+
+    describe("where there is a repository", () => {
+      test("pushes its snapshot there too", () => {
+        paperRestic(host, [{ id: "0badcafe" }]);
+        withRepository(host);
+        const { status, stderr } = apply({ VERSION: "3.6.17" });
+        expect(stderr).toContain(
+          "etcd01: snapshot 1a2b3c4d of it is in the repository s3:https://s3.example.org/etcd\n",
+        );
+        expect(status).toBe(0);
+        const [file] = snapshots();
+        expect(host.sh(`cmp /var/paper/pushed ${BACKUPS}/${file}`)).toBe("");
+        expect(host.sh("cat /var/paper/restic")).toMatch(
+          /--tag cluster=cafe --tag revision=7 --tag release=3\.6\.14 --tag node=etcd01 --tag hash=deadbeef --tag size=41 --tag why=before-3\.6\.17$/m,
+        );
+      });
+
+      test("goes on without it when it cannot be pushed", () => {
+        paperRestic(host, []);
+        withRepository(host);
+        host.write("/var/paper/restic-fails", "Fatal: the bucket is full\n");
+        const { status, stderr } = apply({ VERSION: "3.6.17" });
+        expect(stderr).toContain(
+          "etcd01: the snapshot was not pushed, and is on this host alone: repository s3:https://s3.example.org/etcd: the bucket is full\n",
+        );
+        expect(status).toBe(0);
+        expect(release()).toBe("/opt/etcd-on-pulumi/v3.6.17/etcd");
+        expect(snapshots()).toHaveLength(1);
+      });
     });
 
     test("takes no snapshot when another member has it already, unless nobody has one", () => {
