@@ -1,4 +1,5 @@
 import { GATE_WORDS, type Rule } from "../components/hosts/answer-grammar";
+import { BACKUP_WORDS } from "../components/hosts/backups";
 import { PROBE_WORDS } from "../components/hosts/probe-words";
 import { MODES, type Mode } from "../components/scripts/revision";
 import { table } from "./table";
@@ -38,7 +39,7 @@ function words(grammar: Readonly<Record<string, Rule>>): string {
 
 /** docs/protocol.md with its tables made anew from those of the program. */
 export function renderProtocol(page: string): string {
-  const made = [modes(), words(PROBE_WORDS), words(GATE_WORDS)];
+  const made = [modes(), words(PROBE_WORDS), words(GATE_WORDS), words(BACKUP_WORDS)];
   return page.replace(
     new RegExp(`${BEGIN}\n[^]*?${END}`, "g"),
     () => `${BEGIN}\n${made.shift() ?? ""}\n${END}`,

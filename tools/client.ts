@@ -4,17 +4,28 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { StackOutputs } from "./stack";
 
+export interface Etcdctl {
+  readonly code: number;
+  /** What it printed when `stdio` piped it. */
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Nobody has more to say. */
+const MOST_BYTES = 1024 * 1024;
+
 /**
  * Runs etcdctl as the stack's client. Certificates and key reach it as open descriptors of files
  * that have no name any more, so nothing stays on disk, not even after a crash.
  *
- * @returns the exit code, and what it printed when `stdio` pipes it.
+ * @param seconds after which it is ended. @default never
  */
 export function etcdctl(
   outputs: StackOutputs,
   args: readonly string[],
   stdio: "inherit" | "pipe",
-): Promise<{ code: number; stdout: string; stderr: string }> {
+  seconds = 0,
+): Promise<Etcdctl> {
   const descriptors = [outputs.caCertificate, outputs.clientCertificate, outputs.clientKey].map(
     nameless,
   );
@@ -22,6 +33,8 @@ export function etcdctl(
   return new Promise((resolve, reject) => {
     const child = spawn("etcdctl", args, {
       stdio: streams,
+      timeout: seconds * 1000,
+      killSignal: "SIGKILL",
       env: {
         ...process.env,
         // etcdctl refuses to choose between the variable and the flag.
@@ -34,12 +47,14 @@ export function etcdctl(
       },
     });
     const text = { stdout: "", stderr: "" };
-    child.stdout?.on("data", (chunk: Buffer) => {
-      text.stdout += chunk.toString();
-    });
-    child.stderr?.on("data", (chunk: Buffer) => {
-      text.stderr += chunk.toString();
-    });
+    const take = (stream: keyof typeof text) => (chunk: Buffer) => {
+      text[stream] += chunk.toString();
+      if (text[stream].length > MOST_BYTES) {
+        child.kill("SIGKILL");
+      }
+    };
+    child.stdout?.on("data", take("stdout"));
+    child.stderr?.on("data", take("stderr"));
     child.on("error", (error) => {
       reject(
         new Error(

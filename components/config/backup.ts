@@ -37,7 +37,8 @@ const BACKENDS: Readonly<Record<string, RegExp>> = {
 };
 
 /** What is there is gone after a restart, or is etcd's own. */
-const NEVER_IN = /^\/+(dev|proc|sys|run|tmp|boot|var\/tmp|var\/lib\/etcd)(\/|$)/;
+const NEVER_IN =
+  /^\/+(dev|proc|sys|run|tmp|boot|var\/tmp|var\/lib\/etcd|var\/lib\/etcd-on-pulumi|var\/cache\/etcd-on-pulumi|opt\/etcd-on-pulumi)(\/|$)/;
 
 const PASSWORD_IN_URL =
   "has a user name or password in it, and messages show a repository; leave it out, and write credentials of the storage as environment, such as AWS_SECRET_ACCESS_KEY";
@@ -67,7 +68,7 @@ const repository: z.ZodType<string> = leaf({
 });
 
 function ofPath(path: string, value: string): string | undefined | Refusal {
-  if (NEVER_IN.test(path)) {
+  if (NEVER_IN.test(path.replaceAll(/\/+/g, "/"))) {
     return new Refusal(
       `${VALUE} is in a place that is emptied or belongs to etcd's data; write a directory such as /srv/restic/etcd`,
     );

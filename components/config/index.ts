@@ -17,13 +17,33 @@ export * from "./types";
  */
 export function loadConfig(source: pulumi.Config): ClusterConfig {
   const prefix = `${source.name}:`;
+  return readStackConfig(
+    pulumi.runtime.allConfig(),
+    source.name,
+    secretKeys(prefix),
+    currentSurroundings(),
+  );
+}
+
+/**
+ * As `loadConfig`, from the texts that the engine and its CLI have: by keys with their namespace.
+ *
+ * @param secrets keys of the namespace, without it.
+ */
+export function readStackConfig(
+  texts: Readonly<Record<string, string>>,
+  namespace: string,
+  secrets: ReadonlySet<string>,
+  surroundings: Surroundings,
+): ClusterConfig {
+  const prefix = `${namespace}:`;
   const raw: Record<string, unknown> = {};
-  for (const [key, value] of Object.entries(pulumi.runtime.allConfig())) {
+  for (const [key, value] of Object.entries(texts)) {
     if (key.startsWith(prefix)) {
       raw[key.slice(prefix.length)] = decode(key.slice(prefix.length), value);
     }
   }
-  return readConfig(raw, source.name, secretKeys(prefix), currentSurroundings());
+  return readConfig(raw, namespace, secrets, surroundings);
 }
 
 /** As `loadConfig`, from plain values: `raw` has one entry for each key of the namespace. */

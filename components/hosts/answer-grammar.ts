@@ -33,6 +33,7 @@ const PARTS: Readonly<Record<string, string>> = {
   CA: NAME,
   CAS: `(?:${NAME}(?: ${NAME}){0,9})?`,
   CLUSTER: ID,
+  COUNT: String.raw`\d{1,9}`,
   DIGEST: "[0-9a-f]{64}",
   FILE: String.raw`[a-z-]{1,32}\.pem`,
   IP: "[0-9A-Fa-f.:]{2,45}",

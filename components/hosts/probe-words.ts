@@ -1,4 +1,4 @@
-import { isReceiptName, type ReceiptName } from "../scripts/steps";
+import { isReceiptName, JOB_NAMES, type ReceiptName } from "../scripts/steps";
 import { cut, type Rule } from "./answer-grammar";
 import type { InspectedHost, Receipt } from "./host-state";
 import {
@@ -23,7 +23,7 @@ export type Draft = { -readonly [Field in keyof InspectedHost]: InspectedHost[Fi
   receipts: Map<ReceiptName, Receipt>;
 };
 
-interface ProbeWord extends Rule {
+export interface ProbeWord extends Rule {
   readonly read: (host: Draft, rest: string, asked: Asked) => void;
 }
 
@@ -245,7 +245,7 @@ const WORDS = {
     says: "What a job of the host's timers did last: the end of its last run, what that was about, the longest gap in its schedule in seconds, why it failed.",
     ...{
       form: "JOB ok|failed TIME REVISION|- BYTES|- RESULT SECONDS|- [TEXT]",
-      most: 4,
+      most: JOB_NAMES.length,
       prose: 2000,
     },
     read: (host, rest) => {
@@ -254,7 +254,7 @@ const WORDS = {
   },
   "job-good": {
     says: "What it did last that came out well.",
-    ...{ form: "JOB TIME REVISION|- BYTES|- RESULT", most: 4 },
+    ...{ form: "JOB TIME REVISION|- BYTES|- RESULT", most: JOB_NAMES.length },
     read: (host, rest) => {
       host.goodJobs = [...(host.goodJobs ?? []), readGoodJob(rest)];
     },

@@ -33,7 +33,7 @@ interface Job {
 }
 
 /** The result of a job on one of the hosts. */
-interface Seen {
+export interface Seen {
   readonly host: string;
   readonly result: JobResult;
 }
@@ -82,18 +82,38 @@ export function planJobs(
   };
 }
 
-function judge(job: Job, hosts: ReadonlyMap<string, HostState>, now: Date): Judged {
-  const inspected = [...hosts].flatMap(([name, host]) => (host.inspected ? [{ name, host }] : []));
-  const results = inspected.flatMap(({ name, host }) =>
+/** The runs of a job that count, over all hosts that were inspected. */
+export interface LastRuns {
+  readonly good?: Seen;
+  readonly failed?: Seen;
+  /** Milliseconds, as far as a host knows it. */
+  readonly interval?: number;
+}
+
+/** @param name as results have it. */
+export function lastRuns(name: string, hosts: ReadonlyMap<string, HostState>, now: Date): LastRuns {
+  const results = inspectedOf(hosts).flatMap(({ name: of, host }) =>
     [
       ...(host.jobs ?? []),
       ...(host.goodJobs ?? []).map((good) => ({ ...good, outcome: "ok" }) as const),
     ]
-      .filter((result) => result.name === job.name && counts(result, now))
-      .map((result): Seen => ({ host: name, result })),
+      .filter((result) => result.name === name && counts(result, now))
+      .map((result): Seen => ({ host: of, result })),
   );
-  const good = newest(results.filter(({ result }) => result.outcome === "ok"));
-  const failed = newest(results.filter(({ result }) => result.outcome === "failed"));
+  return {
+    good: newest(results.filter(({ result }) => result.outcome === "ok")),
+    failed: newest(results.filter(({ result }) => result.outcome === "failed")),
+    interval: intervalOf(results),
+  };
+}
+
+function inspectedOf(hosts: ReadonlyMap<string, HostState>) {
+  return [...hosts].flatMap(([name, host]) => (host.inspected ? [{ name, host }] : []));
+}
+
+function judge(job: Job, hosts: ReadonlyMap<string, HostState>, now: Date): Judged {
+  const inspected = inspectedOf(hosts);
+  const { good, failed, interval: told } = lastRuns(job.name, hosts, now);
   const last =
     good === undefined ? "there is no good one" : `the last good one is ${inWords(good, now)}`;
   const unasked = [...hosts].flatMap(([name, host]) => (host.inspected ? [] : [name]));
@@ -107,7 +127,7 @@ function judge(job: Job, hosts: ReadonlyMap<string, HostState>, now: Date): Judg
   if (job.schedule === undefined) {
     return { plan: [], warnings: [] };
   }
-  const interval = intervalOf(results) ?? longestGap(job.schedule);
+  const interval = told ?? longestGap(job.schedule);
   const due = `one is due every ${duration(interval)}`;
   const see = `see journalctl -u etcd-${job.name}.service on ${leaderOf(inspected)}`;
   if (good === undefined) {

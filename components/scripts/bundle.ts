@@ -54,7 +54,15 @@ const PARTS = {
   ],
   probe: [
     ...[...STEP, ...HOLDINGS, ...lib("needs", "preflight"), ...ETCD, ...ALARMS],
-    ...[...SNAPSHOT, ...lib("disk"), ...steps("probe")],
+    ...[...SNAPSHOT, ...lib("disk", "job-results"), ...steps("probe")],
+  ],
+  results: [...lib("base", "lock", "job-results"), ...steps("results")],
+  backups: [
+    ...JOB,
+    ...lib("data-identity"),
+    ...SNAPSHOT,
+    ...lib("job-results"),
+    ...steps("backups"),
   ],
   backup: [...JOB, ...lib("data-identity"), ...SNAPSHOT, ...lib("hash"), ...jobs("backup")],
   drill: [...JOB, ...lib("data-identity"), ...SNAPSHOT, ...lib("hash"), ...jobs("drill")],

@@ -46,6 +46,8 @@ export const MINUTES: Readonly<Record<Exclude<ScriptName, JobScript>, number>> =
   health: 10,
   probe: 1,
   drain: 3,
+  results: 1,
+  backups: 125,
 };
 
 /**

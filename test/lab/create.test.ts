@@ -299,40 +299,6 @@ describe("the ports", () => {
 });
 
 describe("the tools", () => {
-  test("status prints a line for each member, one leader and the certificates' end", async () => {
-    const { stdout } = await succeed(stack.run(tool("status")));
-    const lines = stdout.trimEnd().split("\n");
-    expect(lines[0]).toMatch(/^MEMBER +ID +ENDPOINT +HEALTH +ROLE +VERSION +DB +CERTIFICATE$/);
-    outputs.members.forEach(({ name, id }, index) => {
-      expect(lines[index + 1]).toMatch(
-        new RegExp(
-          `^${name} +${id} +https://${hostAddress(name)}:2379 +healthy +(leader|follower) +` +
-            "3\\.6\\.14 +[0-9.]+ of 2048\\.0 MiB +until \\d{4}-\\d\\d-\\d\\d$",
-        ),
-      );
-    });
-    expect(lines.slice(1, 4).filter((line) => / leader /.test(line))).toHaveLength(1);
-    expect(lines.slice(4)).toEqual([
-      "",
-      `cluster ${outputs.clusterId}: 3 of 3 members healthy, one leader`,
-    ]);
-  });
-
-  test("status fails when a member does not answer", async () => {
-    await on(lab, "etcd03", "systemctl stop etcd.service");
-    const broken = await stack.run(tool("status"));
-    await on(lab, "etcd02", "systemctl stop etcd.service");
-    const alone = await stack.run(tool("status"));
-    await on(lab, "etcd02", "systemctl start --no-block etcd.service");
-    await on(lab, "etcd03", "systemctl start etcd.service");
-    expect(alone.code, alone.stderr).toBe(2);
-    expect(alone.stdout).toMatch(/^etcd01 .* UNHEALTHY +(no leader|follower|leader) /m);
-    expect(alone.stdout).toContain("no quorum");
-    expect(broken.code).toBe(1);
-    expect(broken.stdout).toMatch(/^etcd03 .* UNHEALTHY +\? /m);
-    expect(broken.stdout).toContain("2 of 3 members healthy, one leader");
-  });
-
   test("pki writes the article's files for their owner alone", async () => {
     const parent = mkdtempSync(join(tmpdir(), "pki-test-"));
     const directory = join(parent, "etcd-certs");

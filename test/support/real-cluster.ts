@@ -51,9 +51,14 @@ export function configure(host: PaperHost, values: Values = {}): void {
   host.sh(`chmod 0600 ${STATE}/jobs/values; echo 3600 >${STATE}/jobs/etcd-backup.interval`);
 }
 
+/** Puts the job where `bash -p /var/job-now.sh CALL` runs it. */
+export function prepareJob(host: PaperHost, prelude = ""): void {
+  host.write("/var/job-now.sh", `${plain("backup")}\n${prelude}\nrun_job "$@"\n`);
+}
+
 /** Runs the job "backup" as its timer does, after some lines of bash that the script then has in front of its call. */
 export function job(host: PaperHost, call: string, prelude = ""): Outcome {
-  host.write("/var/job-now.sh", `${plain("backup")}\n${prelude}\nrun_job "$@"\n`);
+  prepareJob(host, prelude);
   return host.run("backup", ["eval", `exec setsid --wait bash -p /var/job-now.sh ${call}`]);
 }
 

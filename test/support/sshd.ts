@@ -22,8 +22,8 @@ export interface Sshd {
 }
 
 export interface Answer {
-  /** Of the mark that the client asked for (components/hosts/marks.ts), where it takes one. */
-  readonly stdout?: string | ((mark: string) => string | Buffer);
+  /** Of the mark that the client asked for (components/hosts/marks.ts), where it takes one, and of the command. */
+  readonly stdout?: string | ((mark: string, command: string) => string | Buffer);
   readonly stderr?: string;
   readonly code?: number;
   /** Answers as soon as this was sent, and stays open until the client has nothing more to say. */
@@ -88,7 +88,7 @@ export function startSshd(answer: Answer = {}, port = 0): Promise<Sshd> {
           let input = "";
           const { after, stdout: said = "" } = answer;
           const markOf = () => /^MARK=([0-9a-f]+)$/m.exec(input)?.[1] ?? "";
-          const stdout = () => (typeof said === "string" ? said : said(markOf()));
+          const stdout = () => (typeof said === "string" ? said : said(markOf(), command));
           stream.on("data", (chunk: Buffer) => {
             const before = input;
             input += chunk.toString();

@@ -60,12 +60,11 @@ finish() {
   local revision hash size
   read -r revision hash size <<<"$2"
   if [ -n "$4" ]; then
-    # The one that is nowhere else stays whatever BACKUP_LOCAL is.
-    keep_newest "$((BACKUP_LOCAL > 0 ? BACKUP_LOCAL : 1))"
+    keep_newest "$(least_kept)" "$1"
     job_result failed "$revision" "$size" "$hash" "$1" "not pushed to the repository $(repository_name): $4"
     return
   fi
-  keep_newest "$BACKUP_LOCAL"
+  keep_newest "$BACKUP_LOCAL" "$1"
   remove_restored
   if has_repository; then
     job_result ok "$revision" "$size" "$hash" "$3" "$5"
@@ -176,7 +175,7 @@ make_room() {
   local needed free total mount
   needed=$(status_field "$LOCAL" DBSize) || fail "$NO_STATUS"
   needed=$((needed * 2))
-  keep_newest "$BACKUP_LOCAL"
+  keep_newest "$(least_kept)"
   { read -r && read -r total free mount; } < <(df -B 1 --output=size,avail,target -- "$BACKUPS") || true
   if ! [[ ${total:-} =~ ^[0-9]+$ ]] || [ "$((free - needed))" -ge "$((total * LEAST_FREE_PERCENT / 100))" ]; then return; fi
   fail "no snapshot was taken, because $mount, the disk of $BACKUPS, has $((free / 1048576)) MiB free, and a snapshot of $((needed / 2097152)) MiB and its copy would leave less than $LEAST_FREE_PERCENT % of it; free some space, enlarge the disk, or set etcd:backup.local to a smaller number"
@@ -190,10 +189,15 @@ scheduled_files() {
   done
 }
 
-# keep_newest COUNT
+# least_kept: one that could not be pushed is nowhere else, and stays until another one is there.
+least_kept() { echo "$((BACKUP_LOCAL > 0 ? BACKUP_LOCAL : 1))"; }
+
+# keep_newest COUNT [FILE]: the newest by their names, and FILE first of all: the clock may have been ahead when others were taken.
 keep_newest() {
   local file
-  scheduled_files | head -n "-$1" | while read -r file; do rm -f "$file"; done
+  { scheduled_files | grep -vxF -e "${2:--}" || true; if [ "$1" -gt 0 ] && [ -n "${2:-}" ]; then printf '%s\n' "$2"; fi; } |
+    head -n "-$1" | while read -r file; do rm -f "$file"; done
+  if [ "$1" -eq 0 ] && [ -n "${2:-}" ]; then rm -f "$2"; fi
 }
 
 # remove_restored: what a recovery has fetched from the repository (recovery.sh), which has a snapshot of the recovered cluster by now.

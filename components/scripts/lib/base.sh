@@ -61,13 +61,16 @@ LEAST_FREE=128
 # Less than this is for the files of these scripts.
 LEAST_FREE_FOR_FILES=8
 
+# Directories that a step and etcd write to.
+WRITTEN_PLACES=("$DATA" "$STATE" "$RELEASES" "$BACKUPS" /etc /usr/local/bin)
+
 # report_full_disks: which of the disks that the steps and etcd write to takes nothing more. Tools and etcd that fail for it often name
 # something else, or nothing.
 report_full_disks() {
   local place path device free inodes free_inodes mount least writable seen=" "
   # The end of a subshell is reported by its caller, if it matters there.
   if [ "$BASHPID" != "$$" ]; then return 0; fi
-  for place in "$DATA" "$STATE" "$RELEASES" "$BACKUPS" /etc /usr/local/bin; do
+  for place in "${WRITTEN_PLACES[@]}"; do
     path=$place
     until [ -d "$path/" ]; do path=${path%/*}; done
     read -r free inodes free_inodes mount < <(timeout 5 df --block-size 1M --output=avail,itotal,iavail,target -- "$path/" 2>/dev/null | sed '1d') || continue

@@ -5,6 +5,9 @@
 # For so many seconds a job waits for another one on this host, and for an up or its steps.
 JOB_WAITS_FOR_JOB=600
 JOB_WAITS_FOR_UP=1800
+# The rest of the disk is read-only to its unit.
+# shellcheck disable=SC2034 # of base.sh
+WRITTEN_PLACES=("$STATE" "$BACKUPS")
 # Between two looks.
 JOB_PAUSE=5
 # Seconds in which a cluster without a leader gets one.

@@ -67,7 +67,7 @@ install_job_script() {
   prune_scripts "$SCRIPTS" "${1%-*}"
 }
 
-# job_service UNIT SCRIPT CALL: a sandbox as far as root's work allows it; restic has a host name of its own (repository.sh, run_restic). Ends with SIGINT, which restic takes for its cue to unlock its repository.
+# job_service UNIT SCRIPT CALL: a sandbox as far as root's work allows it. Ends with SIGINT, which restic takes for its cue to unlock its repository.
 job_service() {
   local place
   echo '# Managed by etcd on Pulumi. Manual changes are detected as drift and reverted.'
@@ -88,7 +88,7 @@ UNIT
   cat <<'UNIT'
 CacheDirectory=etcd-on-pulumi
 CacheDirectoryMode=0700
-TimeoutStartSec=2h
+TimeoutStartSec=4h
 KillSignal=SIGINT
 Nice=10
 IOSchedulingClass=idle
@@ -100,16 +100,17 @@ ProtectSystem=strict
 ProtectHome=read-only
 ProtectClock=yes
 ProtectControlGroups=yes
+ProtectHostname=yes
 ProtectKernelLogs=yes
 ProtectKernelModules=yes
 ProtectKernelTunables=yes
 LockPersonality=yes
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
-RestrictNamespaces=uts pid
+RestrictNamespaces=yes
 RestrictRealtime=yes
 RestrictSUIDSGID=yes
 SystemCallArchitectures=native
-CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID CAP_KILL CAP_SETGID CAP_SETPCAP CAP_SETUID CAP_SYS_ADMIN
+CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID CAP_KILL CAP_SETGID CAP_SETPCAP CAP_SETUID
 UNIT
 }
 
@@ -185,8 +186,16 @@ remove_units() {
     rm -f "/var/lib/systemd/timers/stamp-$unit.timer"
     remove_file "$RESULTS/${unit#etcd-}" "$RESULTS/${unit#etcd-}.good"
     rm -f "$RESULTS/${unit#etcd-}.words"
+    if [ "$unit" = etcd-drill ]; then remove_drill; fi
   done
   if [ "$removed" = yes ]; then systemctl daemon-reload; fi
+}
+
+# remove_drill: what one that was cut off has left: a copy of all data, and perhaps its member.
+remove_drill() {
+  systemctl stop etcd-drill-member.service 2>/dev/null || true
+  systemctl reset-failed etcd-drill-member.service 2>/dev/null || true
+  rm -rf "$STATE/drill"
 }
 
 # remove_jobs: also on a host that never had any. What was brought off this host stays where it is.

@@ -332,7 +332,7 @@ open_repository() {
     printf '%s\n' "$list"
     return 1
   fi
-  if [ -n "$list" ] && ! awk -v owner="$TOKEN" -v clusters=" $1 $(clusters_before) " '$9 == owner || index(clusters, " " $5 " ") { ours = 1 } END { exit !ours }' <<<"$list"; then
+  if [ -n "$list" ] && ! awk -v owner="$TOKEN" -v clusters=" $1 $(clusters_before | paste -sd ' ' -) " '$9 == owner || index(clusters, " " $5 " ") { ours = 1 } END { exit !ours }' <<<"$list"; then
     echo "it has $(wc -l <<<"$list") snapshots, and none of cluster $1: nothing was written there; set etcd:backup.repository to a place of its own"
     return 1
   fi

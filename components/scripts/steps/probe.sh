@@ -180,25 +180,6 @@ etcdutl_here() {
   return 1
 }
 
-RESULT_FORM='^(ok|failed) ([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z) [0-9]{1,9} ([0-9]{1,19}|-) ([0-9]{1,15}|-) [0-9A-Za-z-]{1,64} ([!-~]{1,1024})( # (.*))?$'
-
-# tell_jobs: what each last did, and last did well, by the one grammar of results: what is none is not told.
-tell_jobs() {
-  local name line interval
-  for name in backup backup-check drill maintenance maintenance-nospace; do
-    interval=
-    read -r interval 2>/dev/null <"$STATE/jobs/etcd-$name.interval" || true
-    if ! [[ $interval =~ ^[0-9]{1,12}$ ]]; then interval=-; fi
-    line=$(head -c 4096 "$RESULTS/$name" 2>/dev/null) || continue
-    if [[ $line =~ $RESULT_FORM ]]; then
-      set -- "${BASH_REMATCH[@]}"
-      printf 'job %s %s %s %s %s %s %s%s\n' "$name" "$2" "$3" "$4" "$5" "$6" "$interval" "${8:+ $8}"
-    fi
-    line=$(head -c 4096 "$RESULTS/$name.good" 2>/dev/null) || continue
-    if [[ $line =~ $RESULT_FORM ]]; then printf 'job-good %s %s %s %s %s\n' "$name" "${BASH_REMATCH[@]:2:4}"; fi
-  done
-}
-
 # unit_differences: what keeps systemd from running etcd as the files say, and what the running etcd does not have from them, in
 # words, one a line. Leaves etcd's state in "active", and in "firewall_drift" and "timer_drift" the same about the packet filter's unit and
 # the timers, for which the receipts of the host and of the jobs answer.

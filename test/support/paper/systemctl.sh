@@ -12,6 +12,7 @@ case $1 in
     if [ "${*: -1}" = etcd-replay.service ]; then
       if bash /var/paper/on-replay; then echo active; else echo failed; fi >/var/paper/replay-ActiveState
     fi
+    if [ "${*: -1}" = etcd-backup.service ]; then bash /var/paper/on-backup || exit; fi
     if [ "${*: -1}" = etcd.service ] && [ -e /var/paper/on-start ]; then bash /var/paper/on-start; fi
     ;;
 esac

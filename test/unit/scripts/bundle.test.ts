@@ -19,8 +19,12 @@ const SCRIPTS: readonly ScriptName[] = [
   "lost",
   "health",
   "probe",
+  "results",
+  "backups",
   ...JOB_SCRIPTS,
 ];
+/** Those whose function has their own name. */
+const ALONE: readonly ScriptName[] = ["probe", "drain", "results", "backups"];
 const isJob = (script: string) => JOB_SCRIPTS.some((name) => name === script);
 
 const SOURCES = join(__dirname, "../../../components/scripts");
@@ -108,8 +112,7 @@ describe("assemble", () => {
   });
 
   test.each(SCRIPTS)("makes a script of %s that defines what is called", (script) => {
-    const alone = script === "probe" || script === "drain";
-    const step = alone ? script : script === "leave" ? "delete" : "apply";
+    const step = ALONE.includes(script) ? script : script === "leave" ? "delete" : "apply";
     const jobs = script === "backup" ? ["check", "run", "run_job"] : ["run", "run_job"];
     const wanted = isJob(script) ? jobs : [step];
     // As on a host: the text on standard input, the call in the arguments.
@@ -131,7 +134,8 @@ describe("assemble", () => {
     expect(functions).toContain("run_step");
     const idle = functions.filter((name) => named(name) < 2);
     const calledFromOutside = [
-      ...["apply", "delete", "drain", "keep_lock", "probe", "run_step"],
+      ...["apply", "delete", "keep_lock", "run_step"],
+      ...ALONE,
       ...(isJob(script) ? ["run_job", "run", "check"] : []),
     ];
     expect(idle.filter((name) => !calledFromOutside.includes(name))).toEqual([]);

@@ -169,7 +169,7 @@ describe.skipIf(reason !== undefined)(`the timers${reason ? ` (${reason})` : ""}
 
     test("any more are removed with what they left, and the others stay", () => {
       install(ALL);
-      host.sh(`mkdir -p ${STATE}/results /var/lib/systemd/timers; cd ${STATE}/results
+      host.sh(`mkdir -p ${STATE}/results ${STATE}/drill/data /var/lib/systemd/timers; cd ${STATE}/results
         touch backup backup.good backup-check drill drill.good drill.words /var/lib/systemd/timers/stamp-etcd-drill.timer`);
       calls();
       expect(install([HOURLY])).toEqual(good);
@@ -180,6 +180,8 @@ describe.skipIf(reason !== undefined)(`the timers${reason ? ` (${reason})` : ""}
         "--quiet --no-reload disable etcd-drill.timer",
         "stop etcd-drill.timer etcd-drill.service",
         "reset-failed etcd-drill.service",
+        "stop etcd-drill-member.service",
+        "reset-failed etcd-drill-member.service",
         "--quiet --no-reload disable etcd-maintenance.timer",
         "stop etcd-maintenance.timer etcd-maintenance.service",
         "reset-failed etcd-maintenance.service",
@@ -192,6 +194,7 @@ describe.skipIf(reason !== undefined)(`the timers${reason ? ` (${reason})` : ""}
       ]);
       expect(list(`${STATE}/jobs`)).toBe("backup.sh etcd-backup.interval values");
       expect(list(`${STATE}/results`)).toBe("backup backup.good");
+      expect(host.sh(`ls -d ${STATE}/drill 2>/dev/null || true`)).toBe("");
       expect(host.sh(`cd ${UNITS}; ls -d etcd-* | paste -sd ' '`)).toBe(
         "etcd-backup.service etcd-backup.timer",
       );

@@ -11,6 +11,7 @@ import { callsOf } from "../../support/shell-commands";
 
 const SCRIPTS: readonly ScriptName[] = [
   ...(["leave", "install", "member", "drain", "lost", "health", "probe"] as const),
+  ...(["results", "backups"] as const),
   ...JOB_SCRIPTS,
 ];
 const NEEDS = readFileSync(join(__dirname, "../../../components/scripts/lib/needs.sh"), "utf8");
