@@ -1,6 +1,5 @@
 /** What a host's timers start, and what is told to the step that installs them (lib/jobs.sh). */
 import type { ClusterConfig, NodeConfig } from "../config";
-import type { BackupConfig } from "../config/types";
 import { hostScript, type JobScript, quote } from "./bundle";
 import { repositorySecrets, repositoryValues, sha256, yesNo } from "./values";
 
@@ -57,7 +56,7 @@ export function jobValues(config: ClusterConfig, node: NodeConfig, token: string
   const values = {
     ...{ NODE: node.name, ADDRESS: node.address, PKI: config.pki.directory, TOKEN: token },
     VERSION: config.release.version,
-    ...backupValues(config.backup),
+    ...backupValues(config),
     ...repositorySecrets(config.backup),
     ...maintenanceValues(config),
   };
@@ -69,17 +68,18 @@ export function jobValues(config: ClusterConfig, node: NodeConfig, token: string
 /** Of what is no secret in them: in a preview it tells whether the jobs have changed. */
 export function jobsDigest(config: ClusterConfig): string {
   return sha256(
-    JSON.stringify([jobLines(config), backupValues(config.backup), maintenanceValues(config)]),
+    JSON.stringify([jobLines(config), backupValues(config), maintenanceValues(config)]),
   );
 }
 
-function backupValues(backup: BackupConfig | undefined) {
+function backupValues({ backup, recover }: ClusterConfig) {
   const { hourly = 0, daily = 0, weekly = 0, monthly = 0 } = backup?.keep ?? {};
   return {
     BACKUP_LOCAL: String(backup?.local ?? 0),
     BACKUP_KEEP: [hourly, daily, weekly, monthly].join(" "),
     BACKUP_PRUNE: yesNo(backup?.prune ?? false),
     ...repositoryValues(backup),
+    SNAPSHOT_CLUSTER: recover?.snapshotCluster ?? "",
   };
 }
 

@@ -195,9 +195,19 @@ describe("to an S3 server", () => {
   });
 
   test("a drill restores the newest snapshot on one host that does not lead", async () => {
+    // The restored data has etcd's authentication enabled, and so has its member.
+    for (const words of [
+      ...["user add root --new-user-password=x", "user grant-role root root"],
+      ...["user add client --no-password", "user grant-role client root", "auth enable"],
+    ]) {
+      await succeed(stack.etcdctl(words.split(" ")));
+    }
+    await runJob("backup");
+    expect(await newest("backup")).toMatch(/^ok /);
     await configure({}, { drill: "weekly" });
     await succeed(stack.up());
     await runJob("drill");
+    await succeed(stack.etcdctl(["auth", "disable"]));
     expect(await results("drill")).toEqual([expect.stringMatching(/^ok /)]);
     expect(await on(lab, await leader(), `ls ${STATE}/results`)).not.toContain("drill");
     expect(

@@ -13,18 +13,26 @@ COMPARE_PAUSE=2
 # Weekly checks after which all data was read once.
 CHECK_PARTS=4
 CHECK_SECONDS=3000
+# By so many seconds the clocks of two hosts may differ.
+CLOCKS_DIFFER=60
 
 run() {
   local cluster release file facts words list="" refusal="" id=-
-  if ! is_leader; then return; fi
-  # A check holds a lock for as long as it reads.
-  export LOCK_PATIENCE=1800
+  # An up that is at work may move the leadership.
+  begin_job
+  end_job
+  if ! is_leader; then
+    remember_repository
+    return
+  fi
+  # A check holds a lock for as long as it reads, and for as long as it prunes.
+  export LOCK_PATIENCE=$((2 * CHECK_SECONDS + 300))
   if ! cluster=$(status_field "$LOCAL" ClusterID) || ! release=$(status_field "$LOCAL" Version); then fail "$NO_STATUS"; fi
   if has_repository; then
     doing "asking the repository"
     if ! list=$(open_repository "$cluster"); then
       refusal=${list:-"it was not asked to the end"}
-    elif [ "$BY_TIMER" = yes ] && words=$(slot_of_another <<<"$list"); then
+    elif words=$(slot_of_another "$cluster" <<<"$list"); then
       info "nothing to do: $words"
       return
     fi
@@ -40,7 +48,7 @@ run() {
   if has_repository && [ -z "$refusal" ]; then
     doing "pushing $file"
     if id=$(push_snapshot "$file" "$cluster" "$release" scheduled); then
-      words=$(end_backup) || words="old snapshots are not removed from the repository $(repository_name): $words"
+      words=$(end_backup "$file" "$list") || words="old snapshots are not removed from the repository $(repository_name): $words"
     else
       refusal=${id:-"restic was not run to its end"}
     fi
@@ -50,9 +58,18 @@ run() {
 
 NO_STATUS="its member does not answer on $LOCAL; check journalctl --unit etcd"
 
-# end_backup: after a push. What is said is no reason to do it again.
+# end_backup FILE LIST: after a push. What is said is no reason to do it again. LIST is as list_snapshots has it: restic's policy counts from the
+# latest one on, so where another one is from later it could remove the one that was just pushed.
 end_backup() {
-  if [ "$BACKUP_PRUNE" = yes ]; then forget_old; fi
+  local taken later
+  if [ "$BACKUP_PRUNE" != yes ]; then return 0; fi
+  taken=$(date -u -d "@$(stat -c %Y "$1")" +%Y-%m-%dT%H:%M:%SZ)
+  later=$(awk -v owner="$TOKEN" -v taken="$taken" '$9 == owner && $2 > taken { print $1, "of", $2; exit }' <<<"$2")
+  if [ -n "$later" ]; then
+    echo "snapshot $later is from later than this one of $taken; check the clocks of the hosts"
+    return 1
+  fi
+  forget_old
 }
 
 # finish FILE FACTS ID REFUSAL WORDS: what stays on this host, and the result.
@@ -73,17 +90,18 @@ finish() {
   fi
 }
 
-# slot_of_another: of the lines of list_snapshots: a host that led before has pushed one a moment ago; in words, or fails.
+# slot_of_another CLUSTER: of the lines of list_snapshots: since the timer has started this job, a host that led before has pushed one of this
+# cluster; in words, or fails.
 slot_of_another() {
-  local interval line id time node now
-  read -r interval 2>/dev/null <"$STATE/jobs/etcd-backup.interval" || return 1
-  [[ $interval =~ ^[0-9]{1,9}$ ]] || return 1
-  line=$(awk -v owner="$TOKEN" -v node="$NODE" '$9 == owner && $8 != node && $8 != "-" { print $1, $2, $8 }' | sort -k 2 | tail -n 1)
+  local line id time node
+  [ -n "$ELAPSED" ] || return 1
+  line=$(awk -v owner="$TOKEN" -v cluster="$1" -v node="$NODE" '$9 == owner && $5 == cluster && $8 != node && $8 != "-" { print $1, $2, $8 }' |
+    sort -k 2 | tail -n 1)
   [ -n "$line" ] || return 1
   read -r id time node <<<"$line"
-  now=$(date +%s) time=$(date -d "$time" +%s 2>/dev/null) || return 1
-  [ "$((now - time))" -lt "$((interval / 2))" ] && [ "$((time - now))" -lt "$((interval / 2))" ] || return 1
-  printf '%s pushed the snapshot %s %s s ago\n' "$node" "$id" "$((now - time))"
+  time=$(date -d "$time" +%s 2>/dev/null) || return 1
+  [ "$time" -ge "$((ELAPSED - CLOCKS_DIFFER))" ] && [ "$time" -le "$(($(date +%s) + CLOCKS_DIFFER))" ] || return 1
+  printf '%s pushed the snapshot %s since this job was due\n' "$node" "$id"
 }
 
 # take_compared FILE: FILE exists afterwards only if it counts as a backup.

@@ -8,7 +8,6 @@ export JOB_SCRIPT=drill
 # The snapshot, and the data of the member that it is restored into.
 DRILL=$STATE/drill
 DRILL_MEMBER=etcd-drill-member.service
-DRILL_CLIENT=http://127.0.0.1:2379
 DRILL_PEER=http://127.0.0.1:2380
 # Seconds until the restored member serves, and after which systemd ends it whatever becomes of this job.
 DRILL_START=300
@@ -84,7 +83,7 @@ refuse_short() {
 
 # start_restored ID RELEASE: a member of its own cluster, in a network of its own.
 start_restored() {
-  local words memory
+  local words memory pki
   doing "restoring the snapshot $1"
   words=$(timeout --kill-after 5 "$DRILL_START" /usr/local/bin/etcdutl snapshot restore "$DRILL/snapshot.db" --data-dir "$DRILL/data" --name drill \
     --initial-cluster "drill=$DRILL_PEER" --initial-advertise-peer-urls "$DRILL_PEER" 2>&1) ||
@@ -93,6 +92,7 @@ start_restored() {
   chown -hR etcd:etcd "$DRILL/data"
   # The etcd user passes through, and sees nothing else of it.
   chmod 0711 "$DRILL"
+  pki=$(pki_in_use)
   doing "starting a member with the snapshot $1"
   words=$(timeout --kill-after 5 "$((DRILL_START + 10))" systemd-run --quiet --collect --unit "$DRILL_MEMBER" \
     --property "Description=etcd with a restored backup (drill)" --property Type=notify --property NotifyAccess=main \
@@ -101,29 +101,40 @@ start_restored() {
     --property "MemoryMax=${memory}M" --property MemorySwapMax=0 --property CPUWeight=10 --property IOWeight=10 --property Nice=15 \
     --property OOMScoreAdjust=500 --property "TimeoutStartSec=$DRILL_START" --property "RuntimeMaxSec=$DRILL_LIFE" \
     /usr/local/bin/etcd --name drill --data-dir "$DRILL/data" --logger zap --log-level error \
-    --listen-client-urls "$DRILL_CLIENT" --advertise-client-urls "$DRILL_CLIENT" \
+    --listen-client-urls "$LOCAL" --advertise-client-urls "$LOCAL" --client-cert-auth \
+    --cert-file "$pki/server.pem" --key-file "$pki/server-key.pem" --trusted-ca-file "$pki/ca.pem" \
     --listen-peer-urls "$DRILL_PEER" --initial-advertise-peer-urls "$DRILL_PEER" 2>&1) ||
     fail "etcd does not start with the restored snapshot $1: $(journal 3 "$DRILL_MEMBER" | tac | paste -sd ' ' - | printable) $(tail -n 1 <<<"$words" | printable)"
 }
 
-# ask_restored ARGUMENT...: etcdctl in the network of the restored member.
+# ask_restored ARGUMENT...: etcdctl in the network of the restored member, which knows who asks by the client certificate, as the cluster does
+# when etcd's authentication is enabled. A unit of its own: who waits for it over D-Bus would need more rights than this job has.
 ask_restored() {
-  timeout --kill-after 5 120 systemd-run --quiet --wait --pipe --collect --property User=etcd --property Group=etcd --property PrivateNetwork=yes \
-    --property "JoinsNamespaceOf=$DRILL_MEMBER" --property RuntimeMaxSec=110 \
-    /usr/local/bin/etcdctl --endpoints "$DRILL_CLIENT" --command-timeout 100s "$@" </dev/null 2>/dev/null | head -c 65536
+  local pki
+  pki=$(pki_in_use)
+  rm -f "$DRILL/answer" "$DRILL/words"
+  timeout --kill-after 5 120 systemd-run --quiet --collect --property Type=oneshot --property TimeoutStartSec=110 --property PrivateNetwork=yes \
+    --property "JoinsNamespaceOf=$DRILL_MEMBER" --property CapabilityBoundingSet= --property NoNewPrivileges=yes --property ProtectSystem=strict \
+    --property "StandardOutput=file:$DRILL/answer" --property "StandardError=file:$DRILL/words" \
+    /usr/local/bin/etcdctl --cacert "$pki/ca.pem" --cert "$pki/client.pem" --key "$pki/client-key.pem" \
+    --endpoints "$LOCAL" --command-timeout 100s "$@" </dev/null >/dev/null 2>&1 || return 1
+  head -c 65536 "$DRILL/answer"
 }
+
+# words_of_restored: why ask_restored has failed.
+words_of_restored() { tail -n 1 "$DRILL/words" 2>/dev/null | printable | cut -c 1-300; }
 
 # compare_restored ID REVISION CLUSTER: with what the repository's tags say, and with what this host's member has at that revision, where it is of
 # that cluster and has not compacted it. Leaves the number of keys in "keys".
 compare_restored() {
   local answer hash live
   doing "reading the restored snapshot $1 back"
-  answer=$(ask_restored endpoint hashkv --rev "$2" --write-out json) || fail "the member with the restored snapshot $1 does not answer"
+  answer=$(ask_restored endpoint hashkv --rev "$2" --write-out json) || fail "the member with the restored snapshot $1 does not answer: $(words_of_restored)"
   if ! [[ $answer =~ \"revision\":([0-9]{1,19}) ]] || [ "${BASH_REMATCH[1]}" != "$2" ]; then
     fail "the restored snapshot $1 goes up to revision ${BASH_REMATCH[1]:-unknown}, and it was taken at revision $2"
   fi
   hash=$(hash_in "$answer") || fail "the member with the restored snapshot $1 does not say what it hashes to"
-  keys=$(keys_at "$2" ask_restored) || fail "the keys of the restored snapshot $1 cannot be counted"
+  keys=$(keys_at "$2" ask_restored) || fail "the keys of the restored snapshot $1 cannot be counted: $(words_of_restored)"
   if [ "$(status_field "$LOCAL" ClusterID || true)" != "$3" ]; then return; fi
   # Hashes can only be compared from the same compaction on.
   if live=$(hash_at "$LOCAL" "$2") && [ "${live#* }" = "${hash#* }" ] && [ "$live" != "$hash" ]; then

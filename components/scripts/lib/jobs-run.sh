@@ -56,20 +56,19 @@ end_run() {
 # stopped: systemd has ended it (systemctl stop, TimeoutStartSec, the end of the host).
 stopped() { fail "was stopped while $DOING"; }
 
-# elapsed_just_now: the timer of this job has started it, not somebody by hand, or a step.
+# elapsed_just_now: when the timer of this job has started it, in seconds since the epoch; fails when it was somebody by hand, or a step.
 elapsed_just_now() {
   local elapsed
   elapsed=$(TZ=UTC unit_property LastTriggerUSec "etcd-$JOB_NAME.timer") && [ -n "$elapsed" ] && elapsed=$(date -d "$elapsed" +%s 2>/dev/null) || return 1
-  [ "$(($(date +%s) - elapsed))" -le "$JUST_NOW" ]
+  [ "$(($(date +%s) - elapsed))" -le "$JUST_NOW" ] && printf '%s' "$elapsed"
 }
 
 # wait_for_turn: a job that its timer has just started waits for as long as the cluster's other hosts do, which is the same everywhere in one
-# cluster: all look at the same moment who leads. One that somebody started by hand begins at once. Leaves which of the two it is in BY_TIMER.
+# cluster: all look at the same moment who leads. One that somebody started by hand begins at once. Leaves in ELAPSED what elapsed_just_now says.
 wait_for_turn() {
   local interval
-  export BY_TIMER=no
-  elapsed_just_now || return 0
-  BY_TIMER=yes
+  export ELAPSED=
+  ELAPSED=$(elapsed_just_now) || return 0
   read -r interval 2>/dev/null <"$STATE/jobs/etcd-$JOB_NAME.interval" || return 0
   if ! [[ $interval =~ ^[0-9]{1,9}$ ]] || [ "$interval" -lt "$COARSE_SECONDS" ]; then return 0; fi
   doing "waiting for its turn"

@@ -73,7 +73,7 @@ job_service() {
   echo '# Managed by etcd on Pulumi. Manual changes are detected as drift and reverted.'
   printf '[Unit]\nDescription=Job %s of etcd on Pulumi\n' "${1#etcd-}"
   cat <<'UNIT'
-After=network-online.target etcd.service
+After=network-online.target time-sync.target etcd.service
 Wants=network-online.target
 
 [Service]

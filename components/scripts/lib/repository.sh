@@ -2,13 +2,13 @@
 # The repository of restic that snapshots are pushed to, and come back from. Part of the jobs "backup" and "drill", of the steps "member"
 # and "leave", and of the inspection. Asks for nothing that restic 0.11 of Debian 11 does not know.
 # Takes NODE TOKEN REPOSITORY REPOSITORY_PASSWORD REPOSITORY_ENVIRONMENT REPOSITORY_CA REPOSITORY_KEY REPOSITORY_HOST_KEY BACKUP_KEEP
-# BACKUP_PRUNE, as $JOB_SETTINGS has them.
+# BACKUP_PRUNE SNAPSHOT_CLUSTER, as $JOB_SETTINGS has them.
 
 # MiB of restic's cache, of many snapshots less than ten.
 MOST_CACHE=256
 # For the SSH key and the server's host key.
 REPOSITORY_PLACE=$STATE/jobs
-# Digest of the name of the repository that this host has last found there.
+# "DIGEST ID": of the name of the repository, and its own, as this host has found it there.
 KNOWN_REPOSITORY=$STATE/results/repository
 # Seconds for a question that takes no more than a few requests, and for a whole database.
 ASK_SECONDS=60
@@ -17,8 +17,11 @@ TRANSFER_SECONDS=3600
 RESTIC_ENDS=10
 # For so many seconds a repository that somebody else has locked is waited for.
 LOCK_PATIENCE=60
-# restic refreshes its locks every five minutes; one that is older than this is nobody's.
+# restic refreshes its locks every five minutes; one that is older than this is nobody's, for restic too.
 STALE_LOCK_SECONDS=1800
+# "PID TIME" of restic's last runs on this host: others may have its name, and so locks that look like its own.
+RUNS=$JOB_CACHE/runs
+MOST_RUNS=100
 # What list_snapshots ends with where there is no repository yet.
 NO_REPOSITORY=3
 
@@ -55,7 +58,7 @@ restic_here() {
 # run_restic SECONDS ARGUMENT...: its secrets are in no argument, and in the environment of nobody but restic. It tidies up when it is
 # interrupted, which 0.11 does not when it is terminated.
 run_restic() (
-  local seconds=$1 line password ca
+  local seconds=$1 runs=$RUNS line password ca
   local -a options=(--cleanup-cache)
   shift
   if [ -n "$REPOSITORY_KEY" ]; then options+=(-o "sftp.command=$(ssh_command)"); fi
@@ -64,13 +67,15 @@ run_restic() (
     options+=(--cacert "/dev/fd/$ca")
   fi
   # An inspection leaves nothing behind.
-  if [ -d "$JOB_CACHE" ]; then options+=(--cache-dir "$JOB_CACHE"); else options+=(--no-cache); fi
+  if [ -d "$JOB_CACHE" ]; then options+=(--cache-dir "$JOB_CACHE"); else options+=(--no-cache) runs=/dev/null; fi
   exec {password}< <(printf '%s' "$REPOSITORY_PASSWORD")
   while IFS= read -r line; do
     if [[ $line =~ ^[A-Z_][A-Z0-9_]*= ]]; then export "${line?}"; fi
   done <<<"$REPOSITORY_ENVIRONMENT"
   export HOME=~root TZ=UTC RESTIC_REPOSITORY=$REPOSITORY RESTIC_PASSWORD_FILE=/dev/fd/$password
-  exec timeout --signal INT --kill-after "$RESTIC_ENDS" "$seconds" nice -n 10 restic "${options[@]}" "$@" <"${RESTIC_INPUT:-/dev/null}"
+  # shellcheck disable=SC2016 # of the shell that becomes restic
+  exec timeout --signal INT --kill-after "$RESTIC_ENDS" "$seconds" /bin/bash -p -c 'printf "%s %(%s)T\n" "$$" -1 >>"$1" && shift && exec nice -n 10 restic "$@"' \
+    - "$runs" "${options[@]}" "$@" <"${RESTIC_INPUT:-/dev/null}"
 )
 
 # write_ssh_files: ssh takes its key from a file alone.
@@ -151,10 +156,10 @@ locking_restic() {
 }
 
 # clear_dead_locks WORDS: after a conflict; fails when one of the locks is somebody's who may be at work. To find out, restic asks a process of
-# its own host for a sign of life with SIGHUP, which ends etcd if it has that number by now. So restic is only told to unlock where none has it.
+# its own host for a sign of life with SIGHUP, which ends etcd if it has that number by now. So restic is only told to unlock where none has it,
+# or where it does not ask, because of the time.
 clear_dead_locks() {
   local id list lock dead=0
-  local -a how=()
   # An exclusive lock is alone, and 0.11 does not show it.
   if [[ $1 == *" exclusively by PID "* ]]; then
     [[ $1 =~ by\ PID\ ([0-9]{1,10})\ on\ ([^\ ]+)\ by\ .*lock\ was\ created\ at\ ([0-9]{4}-[0-9]{2}-[0-9]{2}\ [0-9:]{8}) ]] || return 1
@@ -170,7 +175,7 @@ clear_dead_locks() {
     done <<<"$list"
     [ "$dead" -gt 0 ] || return 1
   fi
-  restic_here "$ASK_SECONDS" unlock "${how[@]}" >/dev/null 2>&1
+  restic_here "$ASK_SECONDS" unlock >/dev/null 2>&1
 }
 
 # field_of_lock NAME JSON
@@ -181,19 +186,16 @@ field_of_lock() {
   esac
 }
 
-# judge_lock PID HOST TIME: whether it is nobody's any more. Leaves "--remove-all" in "how" where restic may not ask.
+# judge_lock PID HOST TIME: whether it is nobody's any more.
 judge_lock() {
-  local created name
-  if [ "$2" = "$(uname -n)" ]; then
-    name=$(program_of "$1") || return 0
-    if [ "$name" = restic ]; then return 1; fi
-    # Another program has the number by now.
-    how=(--remove-all)
-    return 0
-  fi
+  local created
   created=$(date -u -d "$3" +%s 2>/dev/null) || return 1
-  [ "$(($(date +%s) - created))" -gt "$STALE_LOCK_SECONDS" ]
+  if [ "$(($(date +%s) - created))" -gt "$STALE_LOCK_SECONDS" ]; then return 0; fi
+  [ "$2" = "$(uname -n)" ] && ran_here "$1" "$created" && ! program_of "$1" >/dev/null
 }
+
+# ran_here PID TIME: a restic of this host had that number, and may have made a lock then.
+ran_here() { awk -v pid="$1" -v created="$2" '$1 == pid && $2 <= created { found = 1 } END { exit !found }' "$RUNS" 2>/dev/null; }
 
 # program_of PID: its name; fails when there is no such process, or one that has ended and that nobody has been told of. Who may not look
 # into a process may read this.
@@ -228,6 +230,7 @@ bound_cache() {
   if restic_runs; then return 0; fi
   # Of a check that was killed.
   rm -rf "$JOB_CACHE"/restic-check-cache-*
+  if [ -e "$RUNS" ]; then tail -n "$MOST_RUNS" "$RUNS" >"$RUNS.new" && mv -T "$RUNS.new" "$RUNS"; fi
   size=$(du -sm -- "$JOB_CACHE" 2>/dev/null | cut -f 1) || size=0
   if [ "${size:-0}" -gt "$MOST_CACHE" ]; then find "$JOB_CACHE" -mindepth 1 -maxdepth 1 -exec rm -rf {} +; fi
 }
@@ -279,6 +282,11 @@ is_no_repository() {
 # of_clusters CLUSTERS: of the lines of list_snapshots those of one of these, comma separated, of which everything is known.
 of_clusters() { awk -v clusters=",$1," '$2 != "-" && $3 != "-" && $4 != "-" && $6 != "-" && $7 != "-" && index(clusters, "," $5 ",")'; }
 
+# newest: of the lines of list_snapshots. In one cluster it is the one with the highest revision, whatever the clocks of the hosts were.
+newest() {
+  sort -k 5,5 -k 3,3n -k 2,2 | awk '{ last[$5] = $0 } END { for (cluster in last) print last[cluster] }' | sort -k 2,2 | tail -n 1
+}
+
 # latest_snapshot CLUSTERS: "ID TIME REVISION SIZE CLUSTER RELEASE HASH" of the newest one of these clusters; when it fails, the reason instead.
 latest_snapshot() {
   local list found
@@ -286,7 +294,7 @@ latest_snapshot() {
     printf '%s\n' "$list"
     return 1
   }
-  found=$(of_clusters "$1" <<<"$list" | sort -k 2 | tail -n 1 | cut -d ' ' -f 1-7)
+  found=$(of_clusters "$1" <<<"$list" | newest | cut -d ' ' -f 1-7)
   if [ -z "$found" ]; then
     echo "it has no snapshot of cluster ${1//,/ or }"
     return 1
@@ -313,13 +321,13 @@ find_snapshot() {
 # open_repository CLUSTER: the lines of list_snapshots, after it was made where there was none; when it fails, the reason instead. One that has
 # snapshots, and none of this cluster or of one that it came from, is somebody else's.
 open_repository() {
-  local list words status=0 digest
+  local list words known id status=0
   bound_cache
-  digest=$(sha256sum <<<"$REPOSITORY")
+  known=$(known_repository)
   list=$(list_snapshots) || status=$?
   if [ "$status" -eq "$NO_REPOSITORY" ]; then
-    if [ "$(cat "$KNOWN_REPOSITORY" 2>/dev/null || true)" = "$digest" ]; then
-      echo "there was a repository before, and there is none now: $list; is its disk mounted? To begin a new one there, remove $KNOWN_REPOSITORY on this host"
+    if [ -n "$known" ]; then
+      echo "there was a repository before, and there is none now: $list; is its disk mounted? To begin a new one there, remove $KNOWN_REPOSITORY on every host"
       return 1
     fi
     words=$(restic_here "$ASK_SECONDS" init 2>&1) || {
@@ -336,13 +344,55 @@ open_repository() {
     echo "it has $(wc -l <<<"$list") snapshots, and none of cluster $1: nothing was written there; set etcd:backup.repository to a place of its own"
     return 1
   fi
-  install_file 0600 root:root "$KNOWN_REPOSITORY" <<<"$digest"
+  id=$(repository_id) || {
+    printf '%s\n' "$id"
+    return 1
+  }
+  if [ -n "$known" ] && [ "$known" != "$id" ]; then
+    echo "another repository is there (ID ${id:0:10}) than before (${known:0:10}), and nothing was written to it; is the right disk mounted? To go on with this one, remove $KNOWN_REPOSITORY on every host"
+    return 1
+  fi
+  note_repository "$id"
   if [ -n "$list" ]; then printf '%s\n' "$list"; fi
+}
+
+# repository_id: of the one that is there; when it fails, the reason instead.
+repository_id() {
+  local words
+  words=$(restic_here "$ASK_SECONDS" cat config --no-lock 2>&1) || {
+    printf '%s\n' "${words##*$'\n'}"
+    return 1
+  }
+  if ! [[ $words =~ \"id\":\ *\"([0-9a-f]{64})\" ]]; then
+    echo "restic does not say which repository is there"
+    return 1
+  fi
+  printf '%s\n' "${BASH_REMATCH[1]}"
+}
+
+# known_repository: the ID of the one that this host has last found under this name; nothing where it has found none.
+known_repository() {
+  local digest id
+  read -r digest id 2>/dev/null <"$KNOWN_REPOSITORY" || return 0
+  if [ "$digest" = "$(name_digest)" ]; then printf '%s\n' "$id"; fi
+}
+
+# note_repository ID
+note_repository() { install_file 0600 root:root "$KNOWN_REPOSITORY" <<<"$(name_digest) $1"; }
+
+name_digest() { sha256sum <<<"$REPOSITORY" | cut -d ' ' -f 1; }
+
+# remember_repository: on a host that does not push: once its member leads, it makes none beside the one that there is, for whatever reason it
+# does not see it then.
+remember_repository() {
+  local id
+  if has_repository && [ -z "$(known_repository)" ] && id=$(repository_id); then note_repository "$id"; fi
 }
 
 # clusters_before: those that this one was recovered from, as far as this host knows.
 clusters_before() {
   local file
+  if [ -n "${SNAPSHOT_CLUSTER:-}" ]; then printf '%s\n' "$SNAPSHOT_CLUSTER"; fi
   cat "$RECOVERED" 2>/dev/null || true
   for file in "$BACKUPS"/restored-*-*.db; do
     file=${file##*/restored-}

@@ -133,7 +133,7 @@ remote_facts() {
   if [ "$RECOVER_SNAPSHOT" != latest ]; then
     awk -v id="${RECOVER_SNAPSHOT:0:8}" '$1 == id' <<<"$list"
   else
-    { awk '$5 != "-"' <<<"$list" | sort -k 2; of_clusters "$RECOVER_OF" <<<"$list" | sort -k 2; } | tail -n 1
+    { awk '$5 != "-"' <<<"$list" | newest; of_clusters "$RECOVER_OF" <<<"$list" | newest; } | tail -n 1
   fi
 }
 

@@ -14,8 +14,9 @@ import {
 
 const reason = whyNot();
 const GOOD = String.raw`ok \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \d+ 6 \d+ [0-9a-f]+ `;
-/** The timer has started it, and its hosts do not wait for each other. */
-const BY_TIMER = "elapsed_just_now() { true; }; offset_of() { echo 0; }";
+/** The timer has started it so many seconds ago, and its hosts do not wait for each other. */
+const byTimer = (ago: number) =>
+  `elapsed_just_now() { echo "$(($(date +%s) - ${ago}))"; }; offset_of() { echo 0; }`;
 
 describe.skipIf(reason !== undefined)(`backup.sh${reason ? ` (${reason})` : ""}`, () => {
   let host: PaperHost;
@@ -75,23 +76,54 @@ END
       expect(stderr).toBe("etcd01: nothing to do: the member a2 leads, and this host's is a1\n");
       expect(status).toBe(0);
       expect([files(), result()]).toEqual([[], ""]);
+      expect(host.sh(`ls ${STATE}/results/repository 2>/dev/null || true`)).toBe("");
+      backup.filled();
+      host.sh(`rm ${STATE}/results/repository`);
+      run("run", "is_leader() { return 1; }");
+      expect(host.sh(`cat ${STATE}/results/repository`)).toMatch(/^[0-9a-f]{64} [0-9a-f]{64}$/);
     });
 
-    test("does nothing when the host that led before has a snapshot of this hour there", () => {
+    test("waits for an up before it looks who leads", () => {
+      const { stderr } = run(
+        "run",
+        `JOB_PAUSE=0.1; work_of_others() { if [ ! -e /var/led ]; then touch /var/led; echo 'the pulumi up by alice'; else return 1; fi; }
+         is_leader() { [ -e /var/led ] && info leads; }`,
+      );
+      host.sh("rm /var/led");
+      expect(stderr).toMatch(
+        /^etcd01: waiting up to 30 minutes for the pulumi up by alice\netcd01: leads\n/,
+      );
+      expect(result()).toMatch(new RegExp(`^${GOOD}`));
+    });
+
+    test("does nothing when the host that led before has pushed a snapshot since it was due", () => {
       backup.filled();
       host.sh(
         `id=$(${RESTIC} snapshots --json | sed 's/.*"short_id":"\\([0-9a-f]*\\)".*/\\1/'); ${RESTIC} tag --quiet --remove node=etcd01 --add node=etcd02 "$id"`,
       );
-      const { status, stderr } = run("run", BY_TIMER);
+      const { status, stderr } = run("run", byTimer(60));
       expect(stderr).toMatch(
-        /^etcd01: nothing to do: etcd02 pushed the snapshot [0-9a-f]{8} \d+ s ago\n$/,
+        /^etcd01: nothing to do: etcd02 pushed the snapshot [0-9a-f]{8} since this job was due\n$/,
       );
       expect(status).toBe(0);
       expect([files(), result()]).toEqual([[], ""]);
-      // Half an interval later it is this host's turn.
-      expect(run("run", `${BY_TIMER}; slot_of_another() { return 1; }`).status).toBe(0);
-      host.sh(`echo 2 >${STATE}/jobs/etcd-backup.interval`);
-      expect(run("run", BY_TIMER).stderr).toMatch(new RegExp(`^etcd01: backup: ${GOOD}`));
+      // At the next time it is this host's turn.
+      expect(run("run", byTimer(-3600)).stderr).toMatch(new RegExp(`^etcd01: backup: ${GOOD}`));
+    });
+
+    test.each([
+      ["of another cluster", "s/ [0-9a-f]* 3.6.14 / f0 3.6.14 /"],
+      ["from later than now", "s/ 20[0-9]*-/ 2030-/"],
+      ["of its own", "s/ etcd02 / etcd01 /"],
+    ])("takes one when what was pushed last is %s", (_, change) => {
+      const listed = `${"0".repeat(8)} $(date -u +%Y-%m-%dT%H:%M:%SZ) 6 100 $cluster 3.6.14 abc etcd02 $TOKEN`;
+      const pushed = (change: string) =>
+        run(
+          "run",
+          `${byTimer(60)}; open_repository() { local cluster=$1; echo "${listed}" | sed '${change}'; }; push_snapshot() { echo 0badcafe; }; forget_old() { true; }`,
+        ).stderr;
+      expect(pushed("")).toContain("nothing to do");
+      expect(pushed(change)).toMatch(new RegExp(`^etcd01: backup: ${GOOD}0badcafe`));
     });
 
     test("is taken all the same when somebody asks for it", () => {
@@ -216,6 +248,38 @@ END
       configure(host, { BACKUP_KEEP: "1 0 0 0", BACKUP_LOCAL: "0", BACKUP_PRUNE: "no" });
       run("run", soon);
       expect(inRepository()).toHaveLength(4);
+    });
+
+    test("removes none while others are from later: it could be the one that was just pushed", () => {
+      backup.filled();
+      configure(host, { BACKUP_KEEP: "1 0 0 0", BACKUP_LOCAL: "0" });
+      run("run", "KEEP_WITHIN=0h; stat() { echo 1893456000; }");
+      expect(run("run", "KEEP_WITHIN=0h").status).toBe(0);
+      expect(result()).toMatch(
+        new RegExp(
+          `^${GOOD}[0-9a-f]{8} # old snapshots are not removed from the repository /var/repository: snapshot [0-9a-f]{8} of 2030-01-01T00:00:00Z is from later than this one of \\S+; check the clocks of the hosts$`,
+        ),
+      );
+      expect(inRepository()).toHaveLength(2);
+    });
+
+    test("keeps the file that it has just taken, and one that could not be pushed, also when the clock was ahead", () => {
+      configure(host, { REPOSITORY: "", BACKUP_LOCAL: "2" });
+      const later = [
+        "scheduled-etcd01-20300101T000000Z.db",
+        "scheduled-etcd01-20300102T000000Z.db",
+      ];
+      host.sh(`cd ${BACKUPS}; touch ${later.join(" ")}`);
+      run();
+      const [, file = ""] = / (\S+)$/.exec(result()) ?? [];
+      expect(files().sort()).toEqual([file.slice(BACKUPS.length + 1), later[1]]);
+      host.sh(`rm ${BACKUPS}/*`);
+      configure(host, { REPOSITORY: "/proc/nowhere", BACKUP_LOCAL: "0" });
+      run();
+      const kept = files();
+      expect(kept).toHaveLength(1);
+      run("run", "COMPARE_PAUSE=0; hash_when_there() { return 1; }");
+      expect(files()).toEqual(kept);
     });
 
     test("is good when only the old ones cannot be removed, and says so", () => {

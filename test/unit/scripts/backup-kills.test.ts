@@ -45,12 +45,14 @@ kill -KILL $pids
   const RESTIC_DIES = (command: string) => `cat >/usr/local/sbin/restic <<'END'
 #!/bin/bash
 case " $* " in *" ${command} "*) ;; *) exec ${RESTIC_PROGRAM} "$@" ;; esac
-${RESTIC_PROGRAM} "$@" <&0 &
-for turn in {1..200}; do
-  if [ -n "$(ls /var/repository/locks)" ]; then break; fi
-  sleep 0.02
-done
-exec bash /var/kill-session
+{
+  for turn in {1..200}; do
+    if [ -n "$(ls /var/repository/locks)" ]; then break; fi
+    sleep 0.02
+  done
+  exec bash /var/kill-session
+} </dev/null >/dev/null 2>&1 &
+exec ${RESTIC_PROGRAM} "$@"
 END
 chmod 0755 /usr/local/sbin/restic`;
   const KILL_IN = (name: string) =>

@@ -27,8 +27,8 @@ const STEPS_ALONE = listed("STEP_COMMANDS");
 const AT_TIMES = ["curl", "wget", "nft", "apt-get", "systemd-analyze", "systemd-run"];
 /** Called only where it was called by the look's own shell. */
 const OPTIONAL = ["sudo"];
-/** What the text of a unit, or the line that unpacks the scripts, calls. */
-const ELSEWHERE = ["base64", "gzip", "sh", "touch", "rm", "nft"];
+/** What the text of a unit, the line that unpacks the scripts, or a shell that becomes another program calls. */
+const ELSEWHERE = ["base64", "gzip", "sh", "touch", "rm", "nft", "nice"];
 
 describe("the commands that the scripts call", () => {
   test("are read as bash reads them", () => {

@@ -60,19 +60,23 @@ describe.skipIf(reason !== undefined)(`repository.sh${reason ? ` (${reason})` : 
     });
 
     test("is the newest of the clusters that are asked for, also where others have newer ones", () => {
-      const line = (name: string, day: number, of: string, more = `3.6.14 abc`) =>
-        `${name} 2026-11-0${day}T08:00:00Z 6 100 ${of} ${more} etcd01 x`;
+      const line = (name: string, day: number, of: string, more = `3.6.14 abc`, revision = 6) =>
+        `${name} 2026-11-0${day}T08:00:00Z ${revision} 100 ${of} ${more} etcd01 x`;
       host().write(
         "/var/list",
         [
           ...[line("00000001", 1, "cafe"), line("00000002", 3, "f0"), line("00000003", 2, "f0")],
-          ...[line("00000004", 4, "beef"), line("00000005", 5, "f0", "- abc"), ""],
+          ...[line("00000004", 4, "beef"), line("00000005", 5, "f0", "- abc")],
+          // The clock of the host that took the first was ahead.
+          ...[line("00000006", 9, "d0", "3.7.2 abc"), line("00000007", 6, "d0", "3.7.2 abc", 100)],
+          "",
         ].join("\n"),
       );
       const asked = (of: string) =>
         call(`list_snapshots() { cat /var/list; }; latest_snapshot ${of}`);
       expect(asked("cafe,f0").stdout).toBe("00000002 2026-11-03T08:00:00Z 6 100 f0 3.6.14 abc\n");
       expect(asked("cafe").stdout).toContain("00000001 ");
+      expect(asked("d0,cafe").stdout).toContain("00000007 ");
       expect(asked("abc,def")).toMatchObject({
         ...{ status: 1, stdout: "it has no snapshot of cluster abc or def\n" },
       });
@@ -180,13 +184,54 @@ describe.skipIf(reason !== undefined)(`repository.sh${reason ? ` (${reason})` : 
       expect(tree()).toBe(before);
     });
 
-    test.each([
-      ["gave up", `echo f0 >${STATE}/recovered`],
-      ["was restored from", "touch /var/backups/etcd/restored-f0-0badcafe.db"],
-    ])("with those of a cluster that this one %s is taken", (_, make) => {
+    const GIVEN_UP = `echo f0 >${STATE}/recovered`;
+    const RESTORED = "touch /var/backups/etcd/restored-f0-0badcafe.db";
+
+    test.each<[string, string, Record<string, string>]>([
+      ["gave up", GIVEN_UP, {}],
+      ["was restored from", RESTORED, {}],
+      [
+        "was restored from, of several",
+        `echo e0 >${STATE}/recovered; touch /var/backups/etcd/restored-d0-0badcafe.db; ${RESTORED}`,
+        {},
+      ],
+      ["is recovered from, by the configuration", ":", { SNAPSHOT_CLUSTER: "f0" }],
+    ])("with those of a cluster that this one %s is taken", (_, make, values) => {
       filled();
       host().sh(`${RESTIC} forget --quiet ${repository.id}; echo x | ${theirs("f0")}; ${make}`);
+      const open = `open_repository ${repository.cluster} >/dev/null`;
+      expect(call(open, values)).toMatchObject({ status: 0 });
+    });
+
+    test("that is another one than before is left alone: the right disk may not be mounted", () => {
+      filled();
+      host().sh(`mv /var/repository /var/elsewhere; ${RESTIC} init >/dev/null`);
+      const before = tree();
+      const { status, stdout } = call(`open_repository ${repository.cluster}`);
+      expect(status).toBe(1);
+      expect(stdout).toMatch(
+        /^another repository is there \(ID [0-9a-f]{10}\) than before \([0-9a-f]{10}\), and nothing was written to it; is the right disk mounted\? To go on with this one, remove \S+\/results\/repository on every host\n$/,
+      );
+      expect(tree()).toBe(before);
+      host().sh("rm -rf /var/repository; mv /var/elsewhere /var/repository");
       expect(call(`open_repository ${repository.cluster} >/dev/null`)).toMatchObject({ status: 0 });
+    });
+
+    test("is remembered by a host that does not push, which makes none in its place later", () => {
+      filled();
+      host().sh(`rm ${STATE}/results/repository`);
+      expect(call("remember_repository")).toMatchObject({ status: 0, stdout: "", stderr: "" });
+      host().sh("mv /var/repository /var/elsewhere");
+      expect(call(`open_repository ${repository.cluster}`).stdout).toMatch(
+        /^there was a repository before, and there is none now: /,
+      );
+      // Nothing is asked again, and nothing is said of one that cannot be asked.
+      expect(call("repository_id() { touch /var/asked; }; remember_repository").status).toBe(0);
+      host().sh(`rm ${STATE}/results/repository`);
+      expect(call("remember_repository")).toMatchObject({ status: 0, stdout: "", stderr: "" });
+      expect(
+        host().sh("ls /var/asked /var/repository 2>/dev/null || true; rm -rf /var/elsewhere"),
+      ).toBe("");
     });
 
     test("that was there and is gone is not made again: its disk may not be mounted", () => {
@@ -195,7 +240,7 @@ describe.skipIf(reason !== undefined)(`repository.sh${reason ? ` (${reason})` : 
       const { status, stdout } = call(`open_repository ${repository.cluster}`);
       expect(status).toBe(1);
       expect(stdout).toMatch(
-        /^there was a repository before, and there is none now: .*stat \/var\/repository\/config: no such file or directory; is its disk mounted\? To begin a new one there, remove \S+\/results\/repository on this host\n$/,
+        /^there was a repository before, and there is none now: .*stat \/var\/repository\/config: no such file or directory; is its disk mounted\? To begin a new one there, remove \S+\/results\/repository on every host\n$/,
       );
       expect(host().sh("ls -d /var/repository 2>/dev/null || true")).toBe("");
       host().sh("rm -rf /var/elsewhere");
