@@ -95,6 +95,10 @@ test("a quorum that is down: no leader, and what the last member knows", async (
   await Promise.all(
     ["etcd02", "etcd03"].map((host) => on(lab, host, "systemctl stop etcd.service")),
   );
+  await eventually("a leader that is left alone knows it", async () => {
+    const [role] = roles(await reported());
+    return role === "no leader";
+  });
   const { code, lines, report } = await status();
   await start("etcd02", "etcd03");
   expect(code).toBe(2);
