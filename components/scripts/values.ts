@@ -21,6 +21,7 @@ export function probeValues(
   return {
     ...hostValues(config, node),
     VERSION: config.release.version,
+    COMPACTS: yesNo(compacts(config.settings["auto-compaction-retention"])),
     RECOVER_SNAPSHOT: recover?.snapshot ?? "",
     ...(recover !== undefined && asksRepository(config, node)
       ? {
@@ -30,6 +31,11 @@ export function probeValues(
         }
       : {}),
   };
+}
+
+/** Whether etcd compacts its history by itself (etcd docs, "Maintenance"). */
+function compacts(retention = "0"): boolean {
+  return /[1-9]/.test(retention);
 }
 
 /** The clusters that a snapshot in the repository may be of. */

@@ -235,9 +235,18 @@ stopped_data() {
   if [ -n "$revision" ]; then echo "revision $revision"; fi
 }
 
+# So many revisions that nobody has ever compacted are told.
+MUCH_HISTORY=100000
+
+# history_grows REVISION: up to that one nothing has been compacted, and etcd is not told to.
+history_grows() {
+  [ "$COMPACTS" = no ] && [[ $1 =~ ^[0-9]{1,18}$ ]] && [ "$1" -gt "$MUCH_HISTORY" ] &&
+    etcdctl_as_client --endpoints "$LOCAL" --command-timeout 3s get etcd-on-pulumi --rev 1 --consistency s --keys-only >/dev/null 2>&1
+}
+
 # member_differences: what the running member says of itself; "leader" when it leads.
 member_differences() {
-  local name value version="" cluster="" leader="" id="" errors="" downgrading="" target="" learner="" size="" quota=""
+  local name value version="" cluster="" leader="" id="" errors="" downgrading="" target="" learner="" size="" quota="" revision=""
   while IFS=: read -r name value; do
     value=${value:0:400}
     value=${value# }
@@ -251,7 +260,10 @@ member_differences() {
       '"IsLearner" ') learner=$value ;;
       '"DBSize" ') size=$value ;;
       '"DBSizeQuota" ') quota=$value ;;
-      '"Revision" ') echo "revision $value" ;;
+      '"Revision" ')
+        revision=$value
+        echo "revision $value"
+        ;;
       '"Errors" ') errors=$value ;;
       '"DowngradeEnabled" ') downgrading=$value ;;
       '"DowngradeTargetVersion" ') target=$value ;;
@@ -266,6 +278,9 @@ member_differences() {
   if [ "$leader" = "$id" ]; then
     echo leader
     if [ "$downgrading" = true ]; then downgrade "$target" "$version"; fi
+    if history_grows "$revision"; then
+      echo "warning has the history of all $revision revisions, which nothing compacts, so its database grows until it has reached its quota; set etcd:settings.auto-compaction-retention, for example to 1h, unless what uses etcd is to compact it"
+    fi
   fi
   # Everybody says who is there: one host's word is not enough. Who of them answers is asked by the leader, and when nodes come or go
   # by everybody: the leader may be one that is not inspected any more.

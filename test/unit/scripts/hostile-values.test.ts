@@ -78,6 +78,7 @@ describe.skipIf(reason !== undefined)(`hostile values${reason ? ` (${reason})` :
     MARK: "0badcafe",
     ARCHITECTURES: "amd64 arm64",
     RECOVER_SNAPSHOT: "",
+    COMPACTS: "no",
     LOST_ADDRESSES: "192.168.1.85",
   };
 

@@ -30,7 +30,7 @@ describe.skipIf(reason !== undefined)(`the timers${reason ? ` (${reason})` : ""}
   });
 
   const values = (jobs: readonly string[], further = "") => ({
-    ...{ ...HOST, MARK: "0badcafe", RECOVER_SNAPSHOT: "", JOBS: jobs.join("\n") },
+    ...{ ...HOST, MARK: "0badcafe", RECOVER_SNAPSHOT: "", COMPACTS: "yes", JOBS: jobs.join("\n") },
     JOB_VALUES: `NODE=etcd01\nTOKEN=t\nPKI=${PKI}\nADDRESS=127.0.0.1${further}`,
   });
   const install = (jobs: readonly string[], further?: string) =>

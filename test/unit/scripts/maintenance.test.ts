@@ -138,6 +138,24 @@ describe.skipIf(reason !== undefined)(`maintenance${reason ? ` (${reason})` : ""
     expect(changed.slice(2)).toEqual(["1 move-leader", "1 defrag"]);
   };
 
+  test("a history that nothing compacts is told of, in the look at the host whose member leads", () => {
+    start(VERSION, 1);
+    const told = (COMPACTS: string, before = "MUCH_HISTORY=3") =>
+      host.run("probe", ["eval", `${before}; member_differences | grep ^warning || true`], {
+        ...VALUES,
+        ...{ COMPACTS, VERSION },
+      }).stdout;
+    for (const value of ["a", "b", "c"]) {
+      etcdctl(1, `put key ${value}`);
+    }
+    expect(told("no")).toBe(
+      "warning has the history of all 4 revisions, which nothing compacts, so its database grows until it has reached its quota; set etcd:settings.auto-compaction-retention, for example to 1h, unless what uses etcd is to compact it\n",
+    );
+    expect([told("yes"), told("no", "true")]).toEqual(["", ""]);
+    etcdctl(1, "compact 3");
+    expect(told("no")).toBe("");
+  });
+
   describe("defragments", () => {
     test.each(Object.keys(STOP_GRPC))(
       "members of %s that are due: followers first, the leader last, as a follower",

@@ -73,7 +73,14 @@ describe.skipIf(reason !== undefined)(`on a host${reason ? ` (${reason})` : ""}`
   const host = hostForEach();
   const cluster = new PaperCluster(host);
   const VALUES = {
-    ...{ ...HOST, ...RUNNING, FIREWALL: "yes", MARK: "0badcafe", RECOVER_SNAPSHOT: "" },
+    ...{
+      ...HOST,
+      ...RUNNING,
+      FIREWALL: "yes",
+      MARK: "0badcafe",
+      RECOVER_SNAPSHOT: "",
+      COMPACTS: "yes",
+    },
     ...{ NODES: "etcd01 192.168.1.83\netcd02 192.168.1.84\netcd03 192.168.1.85" },
   };
   const STEP = {

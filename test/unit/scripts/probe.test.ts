@@ -54,7 +54,7 @@ describe.skipIf(reason !== undefined)(`the look${reason ? ` (${reason})` : ""}`,
         MINIMUM_DISK: "1",
         ARCHITECTURES: "amd64 arm64",
       },
-      ...{ RECOVER_SNAPSHOT: "", NODES: "etcd01 192.168.1.83", PKI },
+      ...{ RECOVER_SNAPSHOT: "", COMPACTS: "yes", NODES: "etcd01 192.168.1.83", PKI },
     };
     const answer = () => {
       const { stdout, status, stderr } = host.run("probe", ["probe"], values);
