@@ -254,7 +254,10 @@ function checkRepository(
 
 /** Read by the shell, the loader or ssh before restic has a look, or set by the job itself. */
 const FORBIDDEN: readonly (readonly [RegExp, string])[] = [
-  [/^RESTIC_/, "the program sets restic's own variables from the other keys"],
+  [
+    /^RESTIC_(?!REST_(USERNAME|PASSWORD)$)/,
+    "the program sets restic's own variables from the other keys",
+  ],
   [
     /^(PATH|HOME|IFS|ENV|CDPATH|SHELL|SHELLOPTS|PS[0-4]|PROMPT_COMMAND|GLOBIGNORE|POSIXLY_CORRECT|TMOUT|FUNCNEST|[EU]UID|PPID|OLDPWD|PWD|_+|BASH.*|LC_.*|LANG|LANGUAGE)$/,
     "the shell of the job reads it itself",

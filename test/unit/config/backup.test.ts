@@ -66,7 +66,11 @@ describe("backups", () => {
   });
 
   test("take every key, whatever types the CLI guessed", () => {
-    const environment = { AWS_ACCESS_KEY_ID: 1234, AWS_SECRET_ACCESS_KEY: SECRET };
+    const environment = {
+      AWS_ACCESS_KEY_ID: 1234,
+      AWS_SECRET_ACCESS_KEY: SECRET,
+      RESTIC_REST_USERNAME: "etcd",
+    };
     const raw = {
       ...{ schedule: "Mon..Fri *-*-* 02:30:00 Europe/Madrid", keep: { hourly: "0", daily: 30 } },
       ...{ ...S3, local: "0", environment, prune: "false", drill: "weekly" },
@@ -76,7 +80,7 @@ describe("backups", () => {
       ...{ schedule: "Mon..Fri *-*-* 02:30:00 Europe/Madrid" },
       keep: { hourly: 0, daily: 30, weekly: 4, monthly: 12 },
       ...{ ...S3, local: 0, prune: false, drill: "weekly", caCertificate: CERTIFICATE },
-      environment: { AWS_ACCESS_KEY_ID: "1234", AWS_SECRET_ACCESS_KEY: SECRET },
+      environment: { ...environment, AWS_ACCESS_KEY_ID: "1234" },
     });
     const key = hostKey(3, "ssh-rsa");
     const ssh = { privateKey: privateKey().trimEnd(), hostKey: `${key} root@storage` };
@@ -231,7 +235,9 @@ const ROWS: [raw: unknown, expected: string[]][] = [
   ],
   ...["aws_access_key_id", "2FA"].map((name) => forbidden(name, NAME)),
   [{ ...S3, environment: { "A=B": SECRET } }, [`args.backup.environment["A=B"]: ${NAME}`]],
-  ...["RESTIC_PASSWORD", "RESTIC_REPOSITORY_FILE"].map((name) => forbidden(name, RESTIC)),
+  ...["RESTIC_PASSWORD", "RESTIC_REPOSITORY_FILE", "RESTIC_REST_PASSWORD_FILE"].map((name) =>
+    forbidden(name, RESTIC),
+  ),
   ...["PATH", "HOME", "IFS", "ENV", "SHELLOPTS", "PS4", "BASH_ENV", "BASHOPTS", "LC_ALL", "_"].map(
     (name) => forbidden(name, SHELL),
   ),
