@@ -5,23 +5,18 @@ const MINUTE = 60_000;
 const LAB = { testTimeout: 10 * MINUTE, hookTimeout: 20 * MINUTE };
 
 /** Tests about time, under the load that judges: nothing runs beside them. */
-const ALONE = [
-  ...[
-    "certificates",
-    "load",
-    "maintenance",
-    "membership",
-    "membership-speed",
-    "patroni",
-    "roll-latency",
-  ],
-  ...["tls", "versions"],
+/** Figures that need a quiet machine or much time, and a consumer that needs many packages: npm run campaign -- NAME. */
+const CAMPAIGNS = [
+  ...["backup-kills", "backup-load", "membership-speed", "patroni", "restores", "roll-latency"],
 ].map((name) => `test/lab/${name}.test.ts`);
 
-/** Figures that need a quiet machine, and a consumer that needs many packages: npm run campaign -- NAME. */
-const CAMPAIGNS = ["membership-speed", "patroni", "roll-latency"].map(
-  (name) => `test/lab/${name}.test.ts`,
-);
+/** Tests about time, under the load that judges: nothing runs beside them. */
+const ALONE = [
+  ...["certificates", "load", "maintenance", "membership", "tls", "versions"].map(
+    (name) => `test/lab/${name}.test.ts`,
+  ),
+  ...CAMPAIGNS,
+];
 
 export default defineConfig({
   test: {

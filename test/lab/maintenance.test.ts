@@ -25,9 +25,6 @@ const MEBIBYTES = Number(process.env.MEBIBYTES ?? 120);
 const seed = Number(process.env.SEED ?? 1);
 const random = generator(seed);
 const rounds = Array.from({ length: Number(process.env.ROUNDS ?? 1) }, (_, index) => index + 1);
-/** What an operator should get. */
-const BOUNDS = { writeGapMs: Number(process.env.WRITE_GAP_MS ?? 250), leaderChanges: 1 };
-
 /** Its timer does not elapse here: the tests start the job. */
 const maintenance = { defrag: { schedule: "*-01-01 04:00", minimumBytes: 100 * MIB } };
 
@@ -98,7 +95,7 @@ describe("defragmentation", () => {
         )
         .join("; "),
     );
-    await unnoticed("a defragmentation", lab, stack, () => defragmentNow(lab), BOUNDS);
+    await unnoticed("a defragmentation", lab, stack, () => defragmentNow(lab));
     const after = await sizesOf(lab);
     expect(await resultOf(lab, leader)).toMatch(
       /^ok - - - - # defragmented (etcd0\d \([\d.]+ to [\d.]+ MiB\)(, )?){3}$/,
