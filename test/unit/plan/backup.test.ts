@@ -46,15 +46,15 @@ const host = (
 ): Seen => {
   const whole = settled({}, { jobs: results, goodJobs: results.filter(isGood), ...change });
   const jobs = { revision: `repair ${stamp(setUp)} # /etc/x removed`, drift: [] };
-  return { ...whole, receipts: new Map([...whole.receipts, ["jobs", jobs]] as never) };
+  return { ...whole, receipts: new Map([...whole.receipts, ["jobs", jobs]]) };
 };
 
 /** One whose timers the next run sets up. */
 const fresh = (): Seen => {
   const whole = settled();
-  const receipts = new Map<string, unknown>(whole.receipts);
+  const receipts = new Map(whole.receipts);
   receipts.delete("jobs");
-  return { ...whole, receipts: receipts as never };
+  return { ...whole, receipts };
 };
 
 const plan = (
