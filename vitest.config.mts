@@ -7,7 +7,15 @@ const LAB = { testTimeout: 10 * MINUTE, hookTimeout: 20 * MINUTE };
 /** Tests about time, under the load that judges: nothing runs beside them. */
 /** Figures that need a quiet machine or much time, and a consumer that needs many packages: npm run campaign -- NAME. */
 const CAMPAIGNS = [
-  ...["backup-kills", "backup-load", "membership-speed", "patroni", "restores", "roll-latency"],
+  ...[
+    "backup-kills",
+    "backup-load",
+    "backup-slots",
+    "membership-speed",
+    "patroni",
+    "restores",
+    "roll-latency",
+  ],
 ].map((name) => `test/lab/${name}.test.ts`);
 
 /** Tests about time, under the load that judges: nothing runs beside them. */

@@ -1,6 +1,7 @@
 /** Backups to a real S3 server and a real SFTP server: taken, warned of, restored onto bare hosts, drilled, and left alone in the end. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { BackedUp, STATE } from "./support/backed-up";
+import { leaderOf } from "./support/etcdctl";
 import { freshStack } from "./support/fresh";
 import { hosts, on, onAll, printed, refuse, succeed } from "./support/stack";
 
@@ -55,7 +56,7 @@ describe("to an S3 server", () => {
 
   test("a server that is away is in the result, in the journal and in the next preview, with its reason", async () => {
     await cluster.repository.stop();
-    const host = await cluster.leader();
+    const host = await leaderOf(lab);
     await cluster.runJob("backup");
     expect(await cluster.newest("backup")).toMatch(/^failed .* # not pushed to the repository s3:/);
     expect(
@@ -95,7 +96,7 @@ describe("to an S3 server", () => {
     await cluster.runJob("drill");
     await succeed(stack.etcdctl(["auth", "disable"]));
     expect(await cluster.results("drill")).toEqual([expect.stringMatching(/^ok /)]);
-    expect(await on(lab, await cluster.leader(), `ls ${STATE}/results`)).not.toContain("drill");
+    expect(await on(lab, await leaderOf(lab), `ls ${STATE}/results`)).not.toContain("drill");
     expect(
       await onAll(
         lab,

@@ -1,7 +1,7 @@
 /** The timers of the hosts: installed, drift when somebody stops them, in nobody's way, and gone with the node. */
 import { describe, expect, test } from "vitest";
+import { leaderOf } from "./support/etcdctl";
 import { freshStack } from "./support/fresh";
-import { leaderOf } from "./support/maintenance";
 import { eventually, hosts, MAIN_PID, on, onAll, printed, succeed } from "./support/stack";
 
 const TIMERS = ["etcd-backup.timer", "etcd-maintenance.timer", "etcd-maintenance-nospace.timer"];

@@ -4,14 +4,13 @@
  */
 import { beforeAll, describe, expect, test } from "vitest";
 import { generator } from "../support/random";
-import { ask, ETCDCTL } from "./support/etcdctl";
+import { ask, ETCDCTL, leaderOf } from "./support/etcdctl";
 import { freshCluster } from "./support/fresh";
 import { fill, writesFor } from "./support/full";
 import { unnoticed } from "./support/load";
 import {
   defragmentNow,
   fragment,
-  leaderOf,
   MIB,
   resultOf,
   secondsUntilWrite,

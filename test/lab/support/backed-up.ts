@@ -6,17 +6,24 @@ import { eventually, hosts, onAll, printed, type Stack, succeed, type Values } f
 
 export const STATE = "/var/lib/etcd-on-pulumi";
 
-const SNAPSHOTS = z.array(z.object({ short_id: z.string(), tags: z.array(z.string()) }));
+const SNAPSHOTS = z.array(
+  z.object({ short_id: z.string(), time: z.string(), tags: z.array(z.string()) }),
+);
 
 export class BackedUp {
   private constructor(
     private readonly stack: Stack,
     readonly repository: Repository,
+    private readonly values: Values,
   ) {}
 
-  /** Brings the cluster about, with a new repository and the first backup in it. */
-  static async begin(stack: Stack, kind: RepositoryKind): Promise<BackedUp> {
-    const one = new BackedUp(stack, await startRepository(stack.lab, kind));
+  /**
+   * Brings the cluster about, with a new repository and the first backup in it.
+   *
+   * @param values of the configuration that stay.
+   */
+  static async begin(stack: Stack, kind: RepositoryKind, values: Values = {}): Promise<BackedUp> {
+    const one = new BackedUp(stack, await startRepository(stack.lab, kind), values);
     await one.configure();
     await succeed(stack.up());
     await eventually("the first backup, soon after the up", async () =>
@@ -29,7 +36,7 @@ export class BackedUp {
   async configure(values: Values = {}, backup: Values = {}): Promise<void> {
     const { repository, caCertificate, hostKey, ...secrets } = this.repository.config;
     this.stack.configure({
-      ...values,
+      ...{ ...this.values, ...values },
       backup: {
         ...{ schedule: "hourly", repository, ...backup },
         ...(caCertificate === undefined ? {} : { caCertificate }),
@@ -44,15 +51,6 @@ export class BackedUp {
     for (const [name, word] of Object.entries(environment)) {
       await this.stack.secret(`backup.environment.${name}`, word);
     }
-  }
-
-  /** @returns the host whose member leads. */
-  async leader(): Promise<string> {
-    const found = await onAll(
-      this.stack.lab,
-      'cd /etc/kubernetes/pki/etcd && etcdctl --cacert ca.pem --cert client.pem --key client-key.pem endpoint status -w fields | awk \'/"MemberID"/ { id = $3 } /"Leader"/ { leader = $3 } END { print id == leader }\'',
-    );
-    return hosts[found.indexOf("1")] ?? "";
   }
 
   /** Starts a job on all hosts at once, as their timers do, and waits for its end. */

@@ -26,16 +26,6 @@ export async function sizesOf(lab: Lab): Promise<{ size: number; used: number }[
   });
 }
 
-/** The host whose member leads. */
-export async function leaderOf(lab: Lab): Promise<string> {
-  const texts = await onAll(lab, `${ETCDCTL} endpoint status --write-out fields`);
-  const leads = (text: string) => {
-    const field = (name: string) => new RegExp(`^"${name}" : (.*)$`, "m").exec(text)?.[1];
-    return field("Leader") === field("MemberID");
-  };
-  return hosts[texts.findIndex(leads)] ?? "";
-}
-
 /** Grows the databases by about so many MiB, of which about half is free then. */
 export async function fragment(lab: Lab, mebibytes: number): Promise<void> {
   const first = hosts[0] ?? "";
