@@ -4,7 +4,6 @@ const MINUTE = 60_000;
 
 const LAB = { testTimeout: 10 * MINUTE, hookTimeout: 20 * MINUTE };
 
-/** Tests about time, under the load that judges: nothing runs beside them. */
 /** Figures that need a quiet machine or much time, and a consumer that needs many packages: npm run campaign -- NAME. */
 const CAMPAIGNS = [
   ...[

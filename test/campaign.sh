@@ -2,7 +2,7 @@
 # A lab test with more of its random points than `npm test` takes: npm run campaign -- NAME (test/lab/NAME.test.ts).
 # SEED repeats an earlier run or, of faults, goes on with it; CELLS names some of its cells (create/*,*/NOSPACE); LABS=3 plays three of its cells
 # at once. KILLS says how many points for each operation, PLANS how many plans, ROUNDS how many full databases,
-# defragmentations or restores, MINUTES how many minutes of backups, CLUSTERS how many mixtures of situations.
+# defragmentations or restores, MINUTES and SLOTS how many minutes and times of backups, CLUSTERS how many mixtures of situations.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

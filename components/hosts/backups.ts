@@ -55,7 +55,7 @@ const QUESTIONS = {
   files: 30,
   repository: 120,
   // As long as systemd gives the job (lib/jobs.sh), and a little more.
-  now: 2 * 3600 + 300,
+  now: 4 * 3600 + 300,
 } as const;
 
 export type BackupQuestion = keyof typeof QUESTIONS;

@@ -21,7 +21,7 @@ const { lab } = stack;
 let cluster: BackedUp;
 
 beforeAll(async () => {
-  cluster = await BackedUp.begin(stack, "versitygw", { nodes });
+  cluster = await BackedUp.begin(stack, "versitygw", { nodes }, FIVE);
   await cluster.configure({}, { schedule: "*:*:00/20", keep: { hourly: 24 } });
   await succeed(stack.up());
 });

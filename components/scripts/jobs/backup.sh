@@ -13,14 +13,13 @@ COMPARE_PAUSE=2
 # Weekly checks after which all data was read once.
 CHECK_PARTS=4
 CHECK_SECONDS=3000
-# By so many seconds the clocks of two hosts may differ.
+# By so many seconds the clocks of two hosts may differ, where the schedule is no finer than four times that.
 CLOCKS_DIFFER=60
 
 run() {
   local cluster release file facts words list="" refusal="" id=-
   # An up that is at work may move the leadership.
-  begin_job
-  end_job
+  wait_for_up
   if ! is_leader; then
     remember_repository
     return
@@ -37,9 +36,8 @@ run() {
       return
     fi
   fi
+  # The leadership may move while it waits. Who leads then has ended by now, so this host takes the snapshot all the same.
   begin_job
-  # It may have waited.
-  if ! is_leader; then return; fi
   # shellcheck disable=SC2153 # NODE is a value, node a neighbour
   file=$BACKUPS/scheduled-$NODE-$(date -u +%Y%m%dT%H%M%SZ).db
   take_compared "$file"
@@ -69,7 +67,8 @@ end_backup() {
     echo "snapshot $later is from later than this one of $taken; check the clocks of the hosts"
     return 1
   fi
-  forget_old
+  # The next run does what this one does not.
+  LOCK_PATIENCE=60 forget_old
 }
 
 # finish FILE FACTS ID REFUSAL WORDS: what stays on this host, and the result.
@@ -93,14 +92,17 @@ finish() {
 # slot_of_another CLUSTER: of the lines of list_snapshots: since the timer has started this job, a host that led before has pushed one of this
 # cluster; in words, or fails.
 slot_of_another() {
-  local line id time node
+  local line id time node interval differ=$CLOCKS_DIFFER
   [ -n "$ELAPSED" ] || return 1
+  read -r interval 2>/dev/null <"$STATE/jobs/etcd-backup.interval" || return 1
+  [[ $interval =~ ^[0-9]{1,9}$ ]] || return 1
+  if [ "$((interval / 4))" -lt "$differ" ]; then differ=$((interval / 4)); fi
   line=$(awk -v owner="$TOKEN" -v cluster="$1" -v node="$NODE" '$9 == owner && $5 == cluster && $8 != node && $8 != "-" { print $1, $2, $8 }' |
     sort -k 2 | tail -n 1)
   [ -n "$line" ] || return 1
   read -r id time node <<<"$line"
   time=$(date -d "$time" +%s 2>/dev/null) || return 1
-  [ "$time" -ge "$((ELAPSED - CLOCKS_DIFFER))" ] && [ "$time" -le "$(($(date +%s) + CLOCKS_DIFFER))" ] || return 1
+  [ "$time" -ge "$((ELAPSED - differ))" ] && [ "$time" -le "$(($(date +%s) + differ))" ] || return 1
   printf '%s pushed the snapshot %s since this job was due\n' "$node" "$id"
 }
 

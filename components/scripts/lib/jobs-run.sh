@@ -82,6 +82,19 @@ offset_of() {
   printf '%s' "$((16#${digest:0:7} % OFFSET_SECONDS))"
 }
 
+# wait_for_up: for as long as begin_job waits for an up and its steps; touches nothing, and ends well however long they take.
+wait_for_up() {
+  local words told=no deadline=$((SECONDS + JOB_WAITS_FOR_UP))
+  doing "waiting for other work on this host"
+  while words=$(work_of_others) && [ "$SECONDS" -lt "$deadline" ]; do
+    if [ "$told" = no ]; then tell_wait "$words"; fi
+    told=yes
+    sleep "$JOB_PAUSE"
+  done
+}
+
+tell_wait() { info "waiting up to $((JOB_WAITS_FOR_UP / 60)) minutes for $1"; }
+
 # begin_job: nothing of etcd is touched before. An up that locks this host afterwards waits for this job (lock.sh), so neither begins beside
 # the other. Ends the job when others are at work here for too long.
 begin_job() {
@@ -94,7 +107,7 @@ begin_job() {
     if [ "$SECONDS" -ge "$deadline" ]; then
       fail "not started, because $words had not ended on this host after $((JOB_WAITS_FOR_UP / 60)) minutes; it runs again at its next time, or with systemctl start etcd-$JOB_NAME.service"
     fi
-    if [ "$told" = no ]; then info "waiting up to $((JOB_WAITS_FOR_UP / 60)) minutes for $words"; fi
+    if [ "$told" = no ]; then tell_wait "$words"; fi
     told=yes
     sleep "$JOB_PAUSE"
   done

@@ -19,9 +19,9 @@ RESTIC_ENDS=10
 LOCK_PATIENCE=60
 # restic refreshes its locks every five minutes; one that is older than this is nobody's, for restic too.
 STALE_LOCK_SECONDS=1800
-# "PID TIME" of restic's last runs on this host: others may have its name, and so locks that look like its own.
+# A file for each restic on this host that may have a lock, "PID TIME", until it has ended by itself: other hosts may have this host's name, and so
+# locks that look like its own.
 RUNS=$JOB_CACHE/runs
-MOST_RUNS=100
 # What list_snapshots ends with where there is no repository yet.
 NO_REPOSITORY=3
 
@@ -40,42 +40,52 @@ repository_name() {
 # restic_here SECONDS ARGUMENT...: restic with this repository, its standard output as it is, its standard input RESTIC_INPUT. When it
 # fails, standard error has its reason in one line.
 restic_here() {
-  local status=0 out words
+  local status=0 out words note
   if ! command -v restic >/dev/null; then
     echo "restic is not installed on this host; the next pulumi up installs it" >&2
     return 1
   fi
   write_ssh_files
+  note=$(begin_run "$@")
   exec {out}>&1
-  words=$( { run_restic "$@" 2>&1 >&"$out" {out}>&-; } | tail -c 16384) || status=$?
+  words=$( { run_restic "$note" "$@" 2>&1 >&"$out" {out}>&-; } | tail -c 16384) || status=$?
   exec {out}>&-
+  if [ "$note" != /dev/null ] && [ "$status" -ne 137 ]; then rm -f "$note"; fi
   # 0.18 ends well when it may remove nothing.
   if [ "$status" -eq 0 ] && [ "$2" = forget ] && [[ $words == *"unable to remove"* ]]; then status=3; fi
   if [ "$status" -ne 0 ]; then reason_of_restic "$status" "$1" <<<"$words" >&2; fi
   return "$status"
 }
 
-# run_restic SECONDS ARGUMENT...: its secrets are in no argument, and in the environment of nobody but restic. It tidies up when it is
+# begin_run SECONDS ARGUMENT...: where the restic that is called so is noted. An inspection, and who only asks, locks nothing.
+begin_run() {
+  case " $* " in
+    *" --no-lock "* | *" unlock "*) echo /dev/null ;;
+    *) if [ -d "$JOB_CACHE" ]; then { mkdir -p "$RUNS" && mktemp "$RUNS/XXXXXXXX"; } 2>/dev/null || echo /dev/null; else echo /dev/null; fi ;;
+  esac
+}
+
+# run_restic NOTE SECONDS ARGUMENT...: its secrets are in no argument, and in the environment of nobody but restic. It tidies up when it is
 # interrupted, which 0.11 does not when it is terminated.
 run_restic() (
-  local seconds=$1 runs=$RUNS line password ca
+  local note=$1 seconds=$2 line password ca
   local -a options=(--cleanup-cache)
-  shift
+  shift 2
   if [ -n "$REPOSITORY_KEY" ]; then options+=(-o "sftp.command=$(ssh_command)"); fi
   if [ -n "$REPOSITORY_CA" ]; then
     exec {ca}< <(printf '%s' "$REPOSITORY_CA")
     options+=(--cacert "/dev/fd/$ca")
   fi
   # An inspection leaves nothing behind.
-  if [ -d "$JOB_CACHE" ]; then options+=(--cache-dir "$JOB_CACHE"); else options+=(--no-cache) runs=/dev/null; fi
+  if [ -d "$JOB_CACHE" ]; then options+=(--cache-dir "$JOB_CACHE"); else options+=(--no-cache); fi
   exec {password}< <(printf '%s' "$REPOSITORY_PASSWORD")
   while IFS= read -r line; do
     if [[ $line =~ ^[A-Z_][A-Z0-9_]*= ]]; then export "${line?}"; fi
   done <<<"$REPOSITORY_ENVIRONMENT"
   export HOME=~root TZ=UTC RESTIC_REPOSITORY=$REPOSITORY RESTIC_PASSWORD_FILE=/dev/fd/$password
   # shellcheck disable=SC2016 # of the shell that becomes restic
-  exec timeout --signal INT --kill-after "$RESTIC_ENDS" "$seconds" /bin/bash -p -c 'printf "%s %(%s)T\n" "$$" -1 >>"$1" && shift && exec nice -n 10 restic "$@"' \
-    - "$runs" "${options[@]}" "$@" <"${RESTIC_INPUT:-/dev/null}"
+  exec timeout --signal INT --kill-after "$RESTIC_ENDS" "$seconds" /bin/bash -p -c 'printf "%s %(%s)T\n" "$$" -1 >"$1"; shift; exec nice -n 10 restic "$@"' \
+    - "$note" "${options[@]}" "$@" <"${RESTIC_INPUT:-/dev/null}"
 )
 
 # write_ssh_files: ssh takes its key from a file alone.
@@ -173,7 +183,8 @@ clear_dead_locks() {
       judge_lock "$(field_of_lock pid "$lock")" "$(field_of_lock hostname "$lock")" "${BASH_REMATCH[1]}${BASH_REMATCH[2]}" || return 1
       dead=$((dead + 1))
     done <<<"$list"
-    [ "$dead" -gt 0 ] || return 1
+    # restic judges all that there are, by its own rule.
+    [ "$dead" -gt 0 ] && [ "$(restic_here "$ASK_SECONDS" list locks --no-lock 2>/dev/null)" = "$list" ] || return 1
   fi
   restic_here "$ASK_SECONDS" unlock >/dev/null 2>&1
 }
@@ -194,8 +205,8 @@ judge_lock() {
   [ "$2" = "$(uname -n)" ] && ran_here "$1" "$created" && ! program_of "$1" >/dev/null
 }
 
-# ran_here PID TIME: a restic of this host had that number, and may have made a lock then.
-ran_here() { awk -v pid="$1" -v created="$2" '$1 == pid && $2 <= created { found = 1 } END { exit !found }' "$RUNS" 2>/dev/null; }
+# ran_here PID TIME: a restic of this host had that number, may have made a lock then, and has not ended by itself.
+ran_here() { cat "$RUNS"/* 2>/dev/null | awk -v pid="$1" -v created="$2" '$1 == pid && $2 <= created { found = 1 } END { exit !found }'; }
 
 # program_of PID: its name; fails when there is no such process, or one that has ended and that nobody has been told of. Who may not look
 # into a process may read this.
@@ -230,9 +241,10 @@ bound_cache() {
   if restic_runs; then return 0; fi
   # Of a check that was killed.
   rm -rf "$JOB_CACHE"/restic-check-cache-*
-  if [ -e "$RUNS" ]; then tail -n "$MOST_RUNS" "$RUNS" >"$RUNS.new" && mv -T "$RUNS.new" "$RUNS"; fi
+  # By then their locks are nobody's in any case.
+  find "$RUNS" -type f -mmin +1440 -delete 2>/dev/null || true
   size=$(du -sm -- "$JOB_CACHE" 2>/dev/null | cut -f 1) || size=0
-  if [ "${size:-0}" -gt "$MOST_CACHE" ]; then find "$JOB_CACHE" -mindepth 1 -maxdepth 1 -exec rm -rf {} +; fi
+  if [ "${size:-0}" -gt "$MOST_CACHE" ]; then find "$JOB_CACHE" -mindepth 1 -maxdepth 1 ! -path "$RUNS" -exec rm -rf {} +; fi
 }
 
 # list_snapshots: a line each, the oldest first: "ID TIME REVISION SIZE CLUSTER RELEASE HASH NODE OWNER", with the token of the stack that it
@@ -374,7 +386,7 @@ repository_id() {
 known_repository() {
   local digest id
   read -r digest id 2>/dev/null <"$KNOWN_REPOSITORY" || return 0
-  if [ "$digest" = "$(name_digest)" ]; then printf '%s\n' "$id"; fi
+  if [ "$digest" = "$(name_digest)" ] && [[ $id =~ ^[0-9a-f]{64}$ ]]; then printf '%s\n' "$id"; fi
 }
 
 # note_repository ID
@@ -386,7 +398,8 @@ name_digest() { sha256sum <<<"$REPOSITORY" | cut -d ' ' -f 1; }
 # does not see it then.
 remember_repository() {
   local id
-  if has_repository && [ -z "$(known_repository)" ] && id=$(repository_id); then note_repository "$id"; fi
+  if ! has_repository || [ -n "$(known_repository)" ]; then return 0; fi
+  if id=$(repository_id); then note_repository "$id"; else info "the repository $(repository_name) is not seen from here: $id"; fi
 }
 
 # clusters_before: those that this one was recovered from, as far as this host knows.

@@ -27,6 +27,16 @@ describe.skipIf(reason !== undefined)(`backup.sh${reason ? ` (${reason})` : ""}`
   const inRepository = () => backup.inRepository();
   const locks = () => backup.locks();
 
+  /** What a run says that finds a snapshot of etcd02 in the repository, so many seconds old, with that changed by sed. */
+  const listed = (ago: number, prelude: string, change = "") => {
+    const line = `00000000 $(date -u -d '-${ago} seconds' +%Y-%m-%dT%H:%M:%SZ) 6 100 $cluster 3.6.14 abc etcd02 $TOKEN`;
+    const opened = `open_repository() { local cluster=$1; echo "${line}" | sed '${change}'; }`;
+    return run(
+      "run",
+      `${prelude}; ${opened}; push_snapshot() { echo 0badcafe; }; forget_old() { true; }`,
+    ).stderr;
+  };
+
   describe("on the leader of three", () => {
     beforeAll(async () => {
       host = await paperHost();
@@ -73,7 +83,9 @@ END
         "run",
         "status_field() { case $2 in Leader) echo a2 ;; *) echo a1 ;; esac; }",
       );
-      expect(stderr).toBe("etcd01: nothing to do: the member a2 leads, and this host's is a1\n");
+      expect(stderr).toMatch(
+        /^etcd01: nothing to do: the member a2 leads, and this host's is a1\netcd01: the repository \/var\/repository is not seen from here: .+\n$/,
+      );
       expect(status).toBe(0);
       expect([files(), result()]).toEqual([[], ""]);
       expect(host.sh(`ls ${STATE}/results/repository 2>/dev/null || true`)).toBe("");
@@ -81,6 +93,15 @@ END
       host.sh(`rm ${STATE}/results/repository`);
       run("run", "is_leader() { return 1; }");
       expect(host.sh(`cat ${STATE}/results/repository`)).toMatch(/^[0-9a-f]{64} [0-9a-f]{64}$/);
+    });
+
+    test("leaves no result on a host that does not lead, however long an up takes there", () => {
+      const { status } = run(
+        "run",
+        "JOB_WAITS_FOR_UP=0; work_of_others() { echo 'the pulumi up by alice'; }; is_leader() { return 1; }",
+      );
+      expect(status).toBe(0);
+      expect(result()).toBe("");
     });
 
     test("waits for an up before it looks who leads", () => {
@@ -116,14 +137,16 @@ END
       ["from later than now", "s/ 20[0-9]*-/ 2030-/"],
       ["of its own", "s/ etcd02 / etcd01 /"],
     ])("takes one when what was pushed last is %s", (_, change) => {
-      const listed = `${"0".repeat(8)} $(date -u +%Y-%m-%dT%H:%M:%SZ) 6 100 $cluster 3.6.14 abc etcd02 $TOKEN`;
-      const pushed = (change: string) =>
-        run(
-          "run",
-          `${byTimer(60)}; open_repository() { local cluster=$1; echo "${listed}" | sed '${change}'; }; push_snapshot() { echo 0badcafe; }; forget_old() { true; }`,
-        ).stderr;
+      const pushed = (change: string) => listed(0, byTimer(60), change);
       expect(pushed("")).toContain("nothing to do");
       expect(pushed(change)).toMatch(new RegExp(`^etcd01: backup: ${GOOD}0badcafe`));
+    });
+
+    test("takes one when what was pushed last was due the time before", () => {
+      expect(listed(58, byTimer(0))).toContain("nothing to do");
+      host.sh(`echo 60 >${STATE}/jobs/etcd-backup.interval`);
+      expect(listed(58, byTimer(0))).toMatch(new RegExp(`^etcd01: backup: ${GOOD}0badcafe`));
+      expect(listed(10, byTimer(10))).toContain("nothing to do");
     });
 
     test("is taken all the same when somebody asks for it", () => {

@@ -61,7 +61,7 @@ chmod 0755 /usr/local/sbin/restic`;
   test.each<[string, string, string, string]>([
     ["with a snapshot that is not verified", "run", KILL_IN("take_snapshot"), "true"],
     ["while it is hashed", "run", 'cp() { command cp "$@"; kill_all; }', "true"],
-    ["before it is pushed", "run", KILL_IN("end_job"), "true"],
+    ["before it is pushed", "run", "push_snapshot() { kill_all; }", "true"],
     ["while it is pushed", "run", ":", RESTIC_DIES("backup")],
     ["while old ones are forgotten", "run", ":", RESTIC_DIES("forget")],
     ["while the repository is pruned", "check", ":", RESTIC_DIES("prune")],

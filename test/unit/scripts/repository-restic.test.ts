@@ -34,7 +34,8 @@ describe.skipIf(reason !== undefined)(`restic${reason ? ` (${reason})` : ""}`, (
     const forget = "LOCK_PATIENCE=1; forget_old";
     /** As if this host had run what has the lock. */
     const CACHE = "/var/cache/etcd-on-pulumi";
-    const noted = (pid: string) => host().sh(`mkdir -p ${CACHE}; echo "${pid} 0" >>${CACHE}/runs`);
+    const noted = (pid: string) =>
+      host().sh(`mkdir -p ${CACHE}/runs; echo "${pid} 0" >${CACHE}/runs/${pid}`);
 
     test("of somebody who is at work is waited for, and said", () => {
       filled();
@@ -116,7 +117,7 @@ while [[ $1 == -* ]]; do case $1 in --cache-dir) shift ;; esac; shift; done
 printf '%s\\n' "$*" >>/var/restic-calls
 case $1 in
   unlock) exit 0 ;;
-  list) ls /var/lock-* | cut -d - -f 2 ;;
+  list) ls /var/lock-* | cut -d - -f 2; if [ -e /var/more ]; then grep -c ^list /var/restic-calls; fi ;;
   cat) cat "/var/lock-$3" ;;
   *) cat /var/conflict >&2; exit 1 ;;
 esac
@@ -140,6 +141,10 @@ chmod 0755 /usr/local/sbin/restic`);
         expect(calls([dead, old])).toEqual(["unlock"]);
         // restic asks no process for a sign of life then.
         expect(calls([{ ...old, host: here() }])).toEqual(["unlock"]);
+        // Another one has come meanwhile.
+        host().sh("touch /var/more");
+        expect(calls([dead, old])).toEqual([]);
+        host().sh("rm /var/more");
       });
 
       test("is left alone when one of them may be somebody's", () => {
@@ -246,6 +251,24 @@ chmod 0755 /usr/local/sbin/restic`);
       expect(call("RESTIC_ENDS=1; restic_here 1 snapshots 2>&1 || true").stdout).toBe(
         'no answer within 1 s: Head "http://127.0.0.1:1/config": connection refused\n',
       );
+    });
+
+    test("is noted while it may have a lock, and stays noted where it did not end by itself", () => {
+      const runs = "ls /var/cache/etcd-on-pulumi/runs | wc -l";
+      host().sh(
+        `printf '%s\\n' '#!/bin/bash' '${runs} >>/var/noted; if [ "$(cat /var/how)" = killed ]; then trap "" INT; sleep 5; fi' >/usr/local/sbin/restic; chmod 0755 /usr/local/sbin/restic; echo well >/var/how`,
+      );
+      call(
+        "bound_cache; restic_here 5 snapshots --no-lock; restic_here 5 unlock; restic_here 5 prune",
+      );
+      expect(host().sh(`cat /var/noted; ${runs}`)).toBe("0\n0\n1\n0");
+      host().sh("echo killed >/var/how");
+      call("RESTIC_ENDS=1; restic_here 1 prune || true");
+      expect(host().sh(runs)).toBe("1");
+      expect(host().sh("cat /var/cache/etcd-on-pulumi/runs/*")).toMatch(/^\d+ \d{10,}$/);
+      // It outlives the rest of the cache.
+      call("MOST_CACHE=-1; bound_cache");
+      expect(host().sh(`rm /var/noted; ${runs}`)).toBe("1");
     });
 
     test("gets its secrets where nobody else looks, and nothing of them stays", () => {

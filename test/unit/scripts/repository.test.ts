@@ -228,7 +228,11 @@ describe.skipIf(reason !== undefined)(`repository.sh${reason ? ` (${reason})` : 
       // Nothing is asked again, and nothing is said of one that cannot be asked.
       expect(call("repository_id() { touch /var/asked; }; remember_repository").status).toBe(0);
       host().sh(`rm ${STATE}/results/repository`);
-      expect(call("remember_repository")).toMatchObject({ status: 0, stdout: "", stderr: "" });
+      const { status, stdout, stderr } = call("remember_repository");
+      expect({ status, stdout }).toEqual({ status: 0, stdout: "" });
+      expect(stderr).toMatch(
+        /^etcd01: the repository \/var\/repository is not seen from here: .+\n$/,
+      );
       expect(
         host().sh("ls /var/asked /var/repository 2>/dev/null || true; rm -rf /var/elsewhere"),
       ).toBe("");
