@@ -199,6 +199,22 @@ END
       expect(files()).toEqual([expect.stringMatching(/^scheduled-etcd01-\w+\.db$/)]);
     });
 
+    test("leaves nothing of one that fills the disk half way, and says so", () => {
+      configure(host, { REPOSITORY: "" });
+      host.sh(`mount -t tmpfs -o size=16k none ${BACKUPS}`);
+      const { status } = run("run", "df() { printf 'x\n1000000000 900000000 /mnt\n'; }");
+      const left = host.sh(`ls -A ${BACKUPS}; umount ${BACKUPS}`);
+      expect(status).toBe(1);
+      expect(result()).toMatch(/ # the snapshot failed: .*no space left on device/);
+      expect(left).toBe("");
+    });
+
+    test("is taken all the same by a host whose member leads no more when it is its turn", () => {
+      const led = "is_leader() { if [ -e /var/led ]; then return 1; fi; touch /var/led; }";
+      expect(run("run", led).stderr).toMatch(new RegExp(`etcd01: backup: ${GOOD}`));
+      host.sh("rm /var/led");
+    });
+
     test("takes another one when the members were just being compacted", () => {
       configure(host, { REPOSITORY: "" });
       expect(
