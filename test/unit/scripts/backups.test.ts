@@ -132,6 +132,17 @@ describe.skipIf(reason !== undefined)(`a host${reason ? ` (${reason})` : ""}`, (
       expect(host.sh("grep -c 'start etcd-backup.service' /var/paper/systemctl")).toBe("1");
     });
 
+    test("takes one more when one is at work, which may lack what is written by now", () => {
+      host.sh(": >/var/paper/systemctl");
+      host.write("/var/paper/property-ActiveState", "activating\n");
+      host.write("/var/paper/on-backup", runs);
+      prepareJob(host);
+      const { job } = ask("now");
+      host.sh("rm /var/paper/property-ActiveState");
+      expect(job).toMatchObject({ name: "backup", outcome: "ok" });
+      expect(host.sh("grep -c 'start etcd-backup.service' /var/paper/systemctl")).toBe("2");
+    });
+
     test("tells what failed, as the job says it", () => {
       host.write(
         "/var/paper/on-backup",
