@@ -14,6 +14,9 @@ beforeAll(async () => {
   outputs = await stack.outputs();
 });
 
+/** Seconds, on processors that are shared with all hosts and another lab; alone it is less than half of it. */
+const SOON = 25;
+
 interface Looked {
   readonly code: number;
   readonly lines: readonly string[];
@@ -25,7 +28,7 @@ async function status(of = stack): Promise<Looked> {
   const run = async (...args: readonly string[]) => {
     const began = Date.now();
     const result = await of.run(tool("status", ...args, "--config-file", of.configFile));
-    expect((Date.now() - began) / 1000).toBeLessThan(12);
+    expect((Date.now() - began) / 1000).toBeLessThan(SOON);
     expect(result.stderr).toBe("");
     return result;
   };
