@@ -142,4 +142,4 @@ function fill(name: string, host: HostState): string[] {
   ];
 }
 
-const mib = (bytes: number): string => (bytes / 1024 / 1024).toFixed(1);
+export const mib = (bytes: number): string => (bytes / 1024 / 1024).toFixed(1);

@@ -1,10 +1,11 @@
 import type { NodeConfig, RecoverConfig } from "../config";
 import { isInRepository } from "../config/backup";
 import { peerUrl, quorum } from "../etcd/members";
-import { parseVersion } from "../etcd/versions";
+import { minorOf, parseVersion } from "../etcd/versions";
 import type { HostState, InspectedHost, SnapshotRemote } from "../hosts/host-state";
 import type { Instruction } from "../scripts/revision";
 import { recoverableFrom } from "../scripts/values";
+import { mib } from "./alarms";
 import { inQuorumOf, type LiveCluster } from "./live-cluster";
 
 export interface Recovery {
@@ -299,9 +300,10 @@ function unfitRemote(
   return findings;
 }
 
-function seriesOf(release: string): string {
+/** Undefined for one that this program knows no series of, as no configured one is. */
+function seriesOf(release: string): string | undefined {
   const version = parseVersion(release);
-  return version === undefined ? release : `${version.major}.${version.minor}`;
+  return version === undefined ? undefined : minorOf(version);
 }
 
 /** The very snapshot that was shown. */
@@ -356,7 +358,7 @@ function minutes(time: Date): string {
 }
 
 function remoteInWords({ id, taken, revision, size, cluster, release }: SnapshotRemote): string {
-  return `the snapshot ${id} of the repository (${minutes(taken)} UTC, revision ${revision}, ${(size / 1_048_576).toFixed(1)} MiB, of cluster ${cluster} with etcd ${release})`;
+  return `the snapshot ${id} of the repository (${minutes(taken)} UTC, revision ${revision}, ${mib(size)} MiB, of cluster ${cluster} with etcd ${release})`;
 }
 
 function newest(hosts: readonly Host[]): Host | undefined {

@@ -87,13 +87,16 @@ wait_for_up() {
   local words told=no deadline=$((SECONDS + JOB_WAITS_FOR_UP))
   doing "waiting for other work on this host"
   while words=$(work_of_others) && [ "$SECONDS" -lt "$deadline" ]; do
-    if [ "$told" = no ]; then tell_wait "$words"; fi
-    told=yes
-    sleep "$JOB_PAUSE"
+    pause_for "$words"
   done
 }
 
-tell_wait() { info "waiting up to $((JOB_WAITS_FOR_UP / 60)) minutes for $1"; }
+# pause_for WORDS: between two looks. What is waited for is said once in each wait, which has "told" for that.
+pause_for() {
+  if [ "$told" = no ]; then info "waiting up to $((JOB_WAITS_FOR_UP / 60)) minutes for $1"; fi
+  told=yes
+  sleep "$JOB_PAUSE"
+}
 
 # begin_job: nothing of etcd is touched before. An up that locks this host afterwards waits for this job (lock.sh), so neither begins beside
 # the other. Ends the job when others are at work here for too long.
@@ -107,9 +110,7 @@ begin_job() {
     if [ "$SECONDS" -ge "$deadline" ]; then
       fail "not started, because $words had not ended on this host after $((JOB_WAITS_FOR_UP / 60)) minutes; it runs again at its next time, or with systemctl start etcd-$JOB_NAME.service"
     fi
-    if [ "$told" = no ]; then tell_wait "$words"; fi
-    told=yes
-    sleep "$JOB_PAUSE"
+    pause_for "$words"
   done
   doing "at work"
 }
